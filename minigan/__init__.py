@@ -1,0 +1,63 @@
+"""minigan: generative adversarial networks on an autodiff framework you can read.
+
+    Tensor, grad, no_grad, vjp, jvp, hvp            minigan.autograd   (start with engine.py)
+    exp, log, matmul, relu, ...                     minigan.autograd.ops
+    Dense, Sequential, LeakyReLU, Dropout, ...      minigan.layers
+    HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
+    generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
+    load_digits, load_mnist, Batches                minigan.data
+    mlp_gan, train                                  minigan.gan
+"""  # noqa: E501
+
+from minigan.autograd import (
+    Op,
+    Tensor,
+    detect_anomaly,
+    grad,
+    hvp,
+    jvp,
+    no_grad,
+    op,
+    record_source,
+    stop_gradient,
+    vjp,
+)
+from minigan.autograd.ops import *  # noqa: F403
+from minigan.constraints import ClipValue, MaxNorm, NonNeg
+from minigan.errors import MiniganError
+from minigan.initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    Ones,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    Zeros,
+)
+from minigan.layers import (
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    Module,
+    Parameter,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from minigan.losses import (
+    discriminator_loss,
+    generator_loss,
+    log_discriminator_loss,
+    log_generator_loss,
+    minimax_generator_loss,
+)
+from minigan.optimizers import SGD, Adam, RMSProp
+from minigan.regularizers import L1, L2
+
+__version__ = "0.1.0"

@@ -1,0 +1,41 @@
+"""Cross-entropies on logits: the loss and the last activation in one, so nothing overflows."""
+
+import numpy as np
+
+from minigan.autograd.engine import Tensor, Value, op
+from minigan.autograd.ops.activation import sigmoid
+from minigan.autograd.ops.arithmetic import exp
+
+
+@op
+def sigmoid_cross_entropy_with_logits(labels: Value, logits: Value) -> Value:
+    """-labels log(sigmoid(logits)) - (1 - labels) log(1 - sigmoid(logits)), element by element.
+
+    Computed as max(l, 0) - l * labels + log(1 + e^-|l|), exact for any logit l.
+    Source: the formula in TensorFlow's documentation of the function of the same name.
+    """
+    return np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
+
+
+sigmoid_cross_entropy_with_logits.pullbacks(
+    lambda g, y, labels, logits: -g * logits,
+    lambda g, y, labels, logits: g * (sigmoid(logits) - labels),
+)
+
+
+@op
+def log_softmax(x: Value) -> Value:
+    """log(e^x / sum e^x) over the last axis, with no overflow."""
+    shifted = x - x.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+log_softmax.pullbacks(lambda g, y, x: g - exp(y) * g.sum(axis=-1, keepdims=True))
+
+
+def softmax_cross_entropy_with_logits(labels: Value, logits: Value) -> Tensor:
+    """-sum(labels * log softmax(logits)) over the last axis; labels are one-hot or probabilities.
+
+    Shapes: (..., K), (..., K) -> (...).
+    """
+    return -(labels * log_softmax(logits)).sum(axis=-1)

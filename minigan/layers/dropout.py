@@ -1,0 +1,42 @@
+"""Dropout."""
+
+from typing import Any
+
+import numpy as np
+
+from minigan import backend
+from minigan.autograd import Tensor, ops
+from minigan.autograd.engine import array_of
+from minigan.errors import ConfigError
+from minigan.layers.module import Module
+from minigan.random import stream
+
+
+class Dropout(Module):
+    """In training, zeroes each number with probability `rate` and divides the rest by 1 - rate.
+
+    The mask is keyed by the seed and by how many training passes came before, which is a buffer:
+    a resumed run draws the masks it would have drawn. In inference it passes x through.
+    Source: Srivastava et al. 2014, "Dropout".
+    """
+
+    def __init__(self, rate: float = 0.5, seed: int = 0) -> None:
+        if not 0 <= rate < 1:
+            raise ConfigError(f"Dropout: rate is {rate}, but must be in [0, 1).")
+        self.passes = np.zeros((), np.int64)
+        self.rate = rate
+        self.seed = seed
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """The thinned-out input."""
+        (x,) = inputs
+        if not self.training:
+            return ops.multiply(x, 1)
+        kept = stream(self.seed, "dropout", int(self.passes)).random(x.shape) >= self.rate
+        self.passes += 1
+        mask = (kept / (1 - self.rate)).astype(x.dtype)
+        return ops.multiply(x, backend.to_device(mask, backend.device_of(array_of(x))))
+
+    def details(self) -> str:
+        """The rate, for `repr`."""
+        return f"rate={self.rate}"
