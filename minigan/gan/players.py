@@ -1,0 +1,84 @@
+"""Two-player training: whose gradient sees which weights.
+
+    alternating    D moves on (x, z); then G moves on fresh noise, through the D that has moved
+    simultaneous   both gradients are taken from the weights before the step, then both move
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from minigan.autograd import no_grad
+from minigan.gan.models import GAN
+from minigan.gan.objectives import Objective
+from minigan.optimizers import Optimizer
+
+
+@dataclass
+class Players:
+    """The networks, what each one minimises, and how each one moves.
+
+    Both steps return (d_loss, g_loss), each before its own player's update.
+    Shapes: real (N, pixels), z (N, latent_size).
+    """
+
+    gan: GAN
+    objective: Objective
+    d_optimizer: Optimizer
+    g_optimizer: Optimizer
+
+    def __post_init__(self) -> None:
+        self.d_variables = self.gan.discriminator.parameters()
+        self.g_variables = self.gan.generator.parameters()
+        self.d_optimizer.create_slots(self.d_variables)
+        self.g_optimizer.create_slots(self.g_variables)
+
+    def alternating_step(self, real: Any, d_noise: Any, g_noise: Any) -> tuple[float, float]:
+        """D's update, then G's: two `sess.run` calls."""
+        generator, discriminator = self.gan.generator, self.gan.discriminator
+
+        with no_grad():  # D's step needs no gradient of G
+            fake = generator(d_noise)
+        d_loss = self.objective.discriminator(discriminator(real), discriminator(fake))
+        self.d_optimizer.minimize(d_loss, self.d_variables)
+
+        g_loss = self.objective.generator(discriminator(generator(g_noise)))
+        self.g_optimizer.minimize(g_loss, self.g_variables)
+        return d_loss.item(), g_loss.item()
+
+    def simultaneous_step(self, real: Any, noise: Any) -> tuple[float, float]:
+        """Both gradients, then both updates: one `sess.run` of both train ops."""
+        generator, discriminator = self.gan.generator, self.gan.discriminator
+
+        fake_logits = discriminator(generator(noise))
+        d_loss = self.objective.discriminator(discriminator(real), fake_logits)
+        g_loss = self.objective.generator(fake_logits)
+
+        d_gradients = self.d_optimizer.compute_gradients(
+            d_loss, self.d_variables, retain_graph=True
+        )  # g_loss walks back through the same D(G(z))
+        g_gradients = self.g_optimizer.compute_gradients(g_loss, self.g_variables)
+        self.d_optimizer.apply_gradients(d_gradients)
+        self.g_optimizer.apply_gradients(g_gradients)
+        return d_loss.item(), g_loss.item()
+
+    def losses(self, real: Any, noise: Any) -> tuple[float, float]:
+        """Both losses as they stand, without an update: for summaries."""
+        with no_grad():
+            fake_logits = self.gan.discriminator(self.gan.generator(noise))
+            d_loss = self.objective.discriminator(self.gan.discriminator(real), fake_logits)
+            return d_loss.item(), self.objective.generator(fake_logits).item()
+
+    def state(self) -> dict[str, Any]:
+        """All a checkpoint needs: both networks and both optimizers, as host arrays by name."""
+        parts = {"gan": self.gan, "d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
+        return {
+            f"{part}/{name}": array
+            for part, owner in parts.items()
+            for name, array in owner.state().items()
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        for part in ("gan", "d_optimizer", "g_optimizer"):
+            own = {k.removeprefix(f"{part}/"): a for k, a in state.items() if k.startswith(f"{part}/")}
+            getattr(self, part).load_state(own)
