@@ -1,13 +1,13 @@
 """minigan: generative adversarial networks on an autodiff framework you can read.
 
-    Tensor, grad, no_grad, vjp, jvp, hvp            minigan.autograd   (start with engine.py)
-    exp, log, matmul, relu, ...                     minigan.autograd.ops
-    Dense, Sequential, LeakyReLU, Dropout, ...      minigan.layers
-    HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
-    generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
-    load_digits, load_mnist, Batches                minigan.data
-    mlp_gan, train                                  minigan.gan
-"""  # noqa: E501
+Tensor, grad, no_grad, vjp, jvp, hvp            minigan.autograd   (start with engine.py)
+exp, log, matmul, relu, ...                     minigan.autograd.ops
+Dense, Sequential, LeakyReLU, Dropout, ...      minigan.layers
+HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
+generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
+load_digits, load_mnist, Batches                minigan.data
+mlp_gan, train                                  minigan.gan
+"""
 
 from minigan.autograd import (
     Op,
@@ -18,6 +18,7 @@ from minigan.autograd import (
     jvp,
     no_grad,
     op,
+    ops,
     record_source,
     stop_gradient,
     vjp,
@@ -61,3 +62,14 @@ from minigan.optimizers import SGD, Adam, RMSProp
 from minigan.regularizers import L1, L2
 
 __version__ = "0.1.0"
+
+__all__ = [  # noqa: RUF022
+    "Adam", "ClipValue", "Constant", "Dense", "Dropout", "Flatten", "GlorotNormal",
+    "GlorotUniform", "HeNormal", "L1", "L2", "LeakyReLU", "MaxNorm", "MiniganError", "Module",
+    "NonNeg", "Ones", "Op", "Parameter", "RMSProp", "RandomNormal", "RandomUniform", "ReLU",
+    "Reshape", "SGD", "Sequential", "Sigmoid", "Softplus", "Tanh", "Tensor", "TruncatedNormal",
+    "Zeros", "detect_anomaly", "discriminator_loss", "generator_loss", "grad", "hvp", "jvp",
+    "log_discriminator_loss", "log_generator_loss", "minimax_generator_loss", "no_grad", "op",
+    "record_source", "stop_gradient", "vjp",
+]  # fmt: skip
+__all__ += ops.__all__

@@ -143,7 +143,7 @@ def _as_stored(name: str, array: np.ndarray) -> np.ndarray:
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
-def _decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _decode(data: bytes) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
     import safetensors.numpy
     from safetensors import SafetensorError
 
@@ -160,13 +160,13 @@ def _decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise _RefusedError(f"is cut short ({len(data):,} of {size:,} bytes)")
         arrays = safetensors.numpy.load(data)
         metadata = {key: json.loads(text) for key, text in texts.items()}
-        digest = metadata.pop("sha256")
+        step, digest = metadata["step"], metadata.pop("sha256")
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise _RefusedError("is damaged or is not a checkpoint of minigan") from None
     del texts["sha256"]
     if digest != _digest(arrays, texts):
         raise _RefusedError("is damaged (its content doesn't match its SHA-256)")
-    return arrays, metadata
+    return step, arrays, metadata
 
 
 def _digest(arrays: Arrays, texts: Mapping[str, str]) -> str:
@@ -195,8 +195,7 @@ def _read(path: Path) -> Checkpoint:
         data = path.read_bytes()
     except OSError as error:
         raise _RefusedError(f"can't be read ({error.strerror})") from error
-    arrays, metadata = _decode(data)
-    return Checkpoint(path, metadata["step"], arrays, metadata)
+    return Checkpoint(path, *_decode(data))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -23,7 +23,8 @@ class MaxNorm:
     def __call__(self, w: Array) -> Array:
         """The projection of w."""
         norms = np.sqrt((w * w).sum(axis=0, keepdims=True))
-        return w * (np.clip(norms, 0, self.limit) / (1e-7 + norms))
+        scales: Array = np.clip(norms, 0, self.limit) / (1e-7 + norms)
+        return w * scales
 
 
 @dataclass(frozen=True)

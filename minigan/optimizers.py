@@ -37,9 +37,7 @@ class _Pack:
         like = variables[0].data
         self.values = np.empty_like(like, shape=(ends[-1],))
         self.gradients = np.empty_like(self.values)
-        self.slots = {
-            name: np.full_like(self.values, initial) for name, initial in slots.items()
-        }
+        self.slots = {name: np.full_like(self.values, initial) for name, initial in slots.items()}
         self.views: list[Array] = [None] * len(ends)  # type: ignore[list-item]
         self.repack()
 
@@ -310,7 +308,7 @@ def _check_finite(g: Array, x: Tensor) -> None:
         return
     if not np.isfinite(flat).all():
         raise NonFiniteError(
-            f'the gradient of {x.name or f"a {x.shape} variable"} holds NaN or infinity; nothing '
+            f"the gradient of {x.name or f'a {x.shape} variable'} holds NaN or infinity; nothing "
             f"was updated. Try: detect_anomaly() to find its origin, a smaller learning rate, or "
             f"a loss on logits."
         )

@@ -99,8 +99,8 @@ class Tensor(Operators):
     requires_grad: bool
     grad: Value | None
     name: str | None  # used in messages
-    op: Op[...] | None  # what made it; None for a leaf, a value that no recorded op made
-    inputs: tuple[Any, ...] | None  # what it was made from; None once backward has freed it
+    op: Any  # the Op that made it; None for a leaf, a value that no recorded op made
+    inputs: Any  # what it was made from, a tuple; None once backward has freed it
     input_versions: int  # the sum of its inputs' versions when it was made
     age: int  # an op's output is younger than its inputs: a topological order
     version: int  # how often the data was changed in place
@@ -126,9 +126,7 @@ class Tensor(Operators):
         self._set(data, requires_grad, None, (), 0)
         self.name = name
 
-    def _set(
-        self, data: Array, requires_grad: bool, op: Op[...] | None, inputs: Any, versions: int
-    ) -> None:
+    def _set(self, data: Array, requires_grad: bool, op: Any, inputs: Any, versions: int) -> None:
         self.data = data
         self.requires_grad = requires_grad
         self.op = op
@@ -180,6 +178,7 @@ def stop_gradient(x: Value) -> Value:
 
 # ── operations ───────────────────────────────────────────────────────────────────────────────
 
+
 class Op(Generic[P]):
     """A function on arrays that becomes differentiable: `@op` above it, `.pullbacks(...)` below.
 
@@ -190,11 +189,14 @@ class Op(Generic[P]):
     def __init__(self, forward: Callable[P, Any]) -> None:
         update_wrapper(self, forward)
         self.name = forward.__name__
-        self.forward = forward
+        self.forward: Callable[..., Any] = forward
         self.signature = inspect.signature(forward)
         self.arity = len(self.signature.parameters)
+        self.defaults = tuple(
+            p.default for p in self.signature.parameters.values() if p.default is not p.empty
+        )
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in self.signature.parameters.values())
-        self.rules: tuple[Pullback | None, ...] = ()
+        self.rules: tuple[Any, ...] = ()
 
     def pullbacks(self, *rules: Pullback | None) -> None:
         """One rule per input, in order: (g, y, *inputs) -> gradient of that input.
@@ -207,12 +209,13 @@ class Op(Generic[P]):
 
     def __call__(self, *inputs: P.args, **keywords: P.kwargs) -> Tensor:
         """Compute, and record how if an input requires gradients."""
+        arguments: tuple[Any, ...] = inputs
         if keywords or len(inputs) < self.arity:
-            inputs = self._bind(inputs, keywords)  # type: ignore[assignment]
+            arguments = self._complete(inputs, keywords)
         tensors = recorded = False
         versions = 0
         arrays = []
-        for x in inputs:
+        for x in arguments:
             if isinstance(x, Tensor):
                 tensors = True
                 recorded = recorded or x.requires_grad
@@ -220,28 +223,32 @@ class Op(Generic[P]):
                 x = x.data
             arrays.append(x)
         try:
-            data = self.forward(*arrays)  # type: ignore[call-arg]
+            data = self.forward(*arrays)
         except Exception as error:
             diagnostics.explain(error, self.name, arrays)
             raise
 
+        if not tensors:
+            return data  # type: ignore[no-any-return]
         mode = _mode.get()
         if mode.anomalies:
             diagnostics.check_finite_forward(self.name, arrays, data)
-        if not tensors:
-            return data  # type: ignore[no-any-return]
         if isinstance(data, np.generic):  # NumPy's full reductions return scalars
             data = np.asarray(data)
         y = Tensor.__new__(Tensor)
         if recorded and mode.record and data.dtype.kind in "fc":
-            y._set(data, True, self, inputs, versions)
+            y._set(data, True, self, arguments, versions)
         else:
             y._set(data, False, None, (), 0)
         if mode.sources:
             y.source = diagnostics.user_line()
         return y
 
-    def _bind(self, inputs: Any, keywords: Any) -> tuple[Any, ...]:
+    def _complete(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        """All inputs by position, defaults filled in: what the pullbacks receive."""
+        missing = self.arity - len(inputs)
+        if not keywords and missing <= len(self.defaults):
+            return inputs + self.defaults[-missing:]
         bound = self.signature.bind(*inputs, **keywords)
         bound.apply_defaults()
         return bound.args
@@ -249,7 +256,7 @@ class Op(Generic[P]):
     def pull_back(self, position: int, g: Value, y: Value, inputs: Sequence[Any]) -> Value:
         """The gradient of one input."""
         if self.variadic:
-            return self.rules[0](g, y, position, *inputs)  # type: ignore[misc]
+            return self.rules[0](g, y, position, *inputs)
         rule = self.rules[position] if position < len(self.rules) else None
         if rule is None:
             raise diagnostics.no_pullback(self, position)
@@ -319,7 +326,7 @@ def _grad(
     anomalies = _mode.get().anomalies
     while path:
         node = path.pop()  # youngest first: every user of node has been visited
-        inputs: Any = node.inputs
+        inputs = node.inputs
         if node.version or node.input_versions != _versions(inputs):
             raise diagnostics.changed_in_place(node)
         g = cotangents[id(node)] if id(node) in targets else cotangents.pop(id(node))
@@ -328,7 +335,7 @@ def _grad(
         value = node if create_graph else node.data
         for position, x in enumerate(inputs):
             if id(x) in reached:
-                gx = _like(node.op.pull_back(position, g, value, values), x)  # type: ignore[union-attr]
+                gx = _like(node.op.pull_back(position, g, value, values), x)
                 if anomalies:
                     diagnostics.check_finite_backward(node, position, array_of(gx))
                 accumulate(x, gx, fresh=not create_graph and gx is not g and gx.base is None)
@@ -360,7 +367,7 @@ def _path(outputs: list[Tensor], targets: set[int]) -> tuple[list[Tensor], set[i
     path = []
     reached = {key for key in targets if key in found}
     for node in sorted(found.values(), key=lambda node: node.age):
-        if not reached.isdisjoint(map(id, node.inputs)):  # type: ignore[arg-type]
+        if not reached.isdisjoint(map(id, node.inputs)):
             reached.add(id(node))
             path.append(node)
     return path, reached

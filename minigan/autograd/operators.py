@@ -27,7 +27,7 @@ class Operators:
     data: Any
     requires_grad: bool
     name: str | None
-    op: Op[...] | None
+    op: Any
 
     # arithmetic: differentiable
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minigan.autograd import Tensor
+from minigan.autograd.engine import Value
 from minigan.autograd.ops import relu, sigmoid
 from minigan.initializers import HeNormal, Zeros
 from minigan.layers import Dense, Module
@@ -27,11 +28,10 @@ class MLPGenerator(Module):
         self.hidden = _dense(latent_size, hidden, weights, relu)
         self.output = _dense(hidden, pixels, weights, sigmoid)
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, z: Value) -> Tensor:
         """z (N, latent_size) -> x (N, pixels)."""
-        (z,) = inputs  # (N, 100)
-        h = self.hidden(z)  # (N, 128)
-        return self.output(h)  # (N, 784)
+        h = self.hidden(z)  # (N, 100) -> (N, 128)
+        return self.output(h)  # (N, 128) -> (N, 784)
 
 
 class MLPDiscriminator(Module):
@@ -42,11 +42,10 @@ class MLPDiscriminator(Module):
         self.hidden = _dense(pixels, hidden, weights, relu)
         self.output = _dense(hidden, 1, weights, None)
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Value) -> Tensor:
         """x (N, pixels) -> logits (N, 1)."""
-        (x,) = inputs  # (N, 784)
-        h = self.hidden(x)  # (N, 128)
-        return self.output(h)  # (N, 1)
+        h = self.hidden(x)  # (N, 784) -> (N, 128)
+        return self.output(h)  # (N, 128) -> (N, 1)
 
 
 def mlp_gan(

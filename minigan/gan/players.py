@@ -1,7 +1,7 @@
 """Two-player training: whose gradient sees which weights.
 
-    alternating    D moves on (x, z); then G moves on fresh noise, through the D that has moved
-    simultaneous   both gradients are taken from the weights before the step, then both move
+alternating    D moves on (x, z); then G moves on fresh noise, through the D that has moved
+simultaneous   both gradients are taken from the weights before the step, then both move
 """
 
 from dataclasses import dataclass
@@ -70,15 +70,18 @@ class Players:
 
     def state(self) -> dict[str, Any]:
         """All a checkpoint needs: both networks and both optimizers, as host arrays by name."""
-        parts = {"gan": self.gan, "d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
         return {
             f"{part}/{name}": array
-            for part, owner in parts.items()
-            for name, array in owner.state().items()
+            for part in ("gan", "d_optimizer", "g_optimizer")
+            for name, array in getattr(self, part).state().items()
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
         for part in ("gan", "d_optimizer", "g_optimizer"):
-            own = {k.removeprefix(f"{part}/"): a for k, a in state.items() if k.startswith(f"{part}/")}
-            getattr(self, part).load_state(own)
+            getattr(self, part).load_state(entries_under(f"{part}/", state))
+
+
+def entries_under(prefix: str, state: dict[str, Any]) -> dict[str, Any]:
+    """The entries whose names begin with the prefix, without it."""
+    return {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}

@@ -6,7 +6,6 @@ import numpy as np
 
 from minigan.backend import Array
 
-
 _LARGEST_EXPONENT = {
     np.dtype(t): float(np.floor(np.log(np.finfo(t).max)))
     for t in (np.float16, np.float32, np.float64, np.longdouble)

@@ -21,7 +21,9 @@ def adam_update(
     beta2: float,
     epsilon: float,
 ) -> None:
-    """m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  w -= step_size m / (sqrt(v) + epsilon).
+    """One step of Adam.
+
+    m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  w -= step_size m / (sqrt(v) + epsilon).
 
     All flat and of one dtype. Twelve passes over the numbers, made block by block so that only the
     first one waits for memory: 0.24 ms for 216,000 parameters against 3.2 ms as written above.

@@ -1,17 +1,16 @@
 """Activation functions as modules, for `Sequential`."""
 
-from typing import Any
-
 from minigan.autograd import Tensor, ops
+from minigan.autograd.engine import Value
 from minigan.layers.module import Module
 
 
 class ReLU(Module):
     """max(x, 0)."""
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The activation of the one input."""
-        return ops.relu(*inputs)
+    def forward(self, x: Value) -> Tensor:
+        """The activation of x."""
+        return ops.relu(x)
 
 
 class LeakyReLU(Module):
@@ -20,9 +19,9 @@ class LeakyReLU(Module):
     def __init__(self, alpha: float = 0.2) -> None:
         self.alpha = alpha
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The activation of the one input."""
-        return ops.leaky_relu(*inputs, alpha=self.alpha)
+    def forward(self, x: Value) -> Tensor:
+        """The activation of x."""
+        return ops.leaky_relu(x, self.alpha)
 
     def details(self) -> str:
         """The slope, for `repr`."""
@@ -32,22 +31,22 @@ class LeakyReLU(Module):
 class Sigmoid(Module):
     """1 / (1 + e^-x)."""
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The activation of the one input."""
-        return ops.sigmoid(*inputs)
+    def forward(self, x: Value) -> Tensor:
+        """The activation of x."""
+        return ops.sigmoid(x)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The activation of the one input."""
-        return ops.tanh(*inputs)
+    def forward(self, x: Value) -> Tensor:
+        """The activation of x."""
+        return ops.tanh(x)
 
 
 class Softplus(Module):
     """log(1 + e^x)."""
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The activation of the one input."""
-        return ops.softplus(*inputs)
+    def forward(self, x: Value) -> Tensor:
+        """The activation of x."""
+        return ops.softplus(x)

@@ -5,7 +5,7 @@ from typing import Any
 
 from minigan import backend
 from minigan.autograd import Tensor, ops
-from minigan.autograd.engine import array_of
+from minigan.autograd.engine import Value, array_of
 from minigan.constraints import Constraint
 from minigan.errors import ConfigError, DtypeError, ShapeError
 from minigan.initializers import GlorotUniform, Initializer, Zeros
@@ -76,9 +76,8 @@ class Dense(Module):
                 f"{prefix}bias",
             )
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Value) -> Tensor:
         """The layer's output."""
-        (x,) = inputs
         if self.kernel is None:
             self.build(x.shape[-1])
             self.to(backend.device_of(array_of(x)))

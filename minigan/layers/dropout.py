@@ -1,12 +1,10 @@
 """Dropout."""
 
-from typing import Any
-
 import numpy as np
 
 from minigan import backend
 from minigan.autograd import Tensor, ops
-from minigan.autograd.engine import array_of
+from minigan.autograd.engine import Value, array_of
 from minigan.errors import ConfigError
 from minigan.layers.module import Module
 from minigan.random import stream
@@ -27,9 +25,8 @@ class Dropout(Module):
         self.rate = rate
         self.seed = seed
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Value) -> Tensor:
         """The thinned-out input."""
-        (x,) = inputs
         if not self.training:
             return ops.multiply(x, 1)
         kept = stream(self.seed, "dropout", int(self.passes)).random(x.shape) >= self.rate

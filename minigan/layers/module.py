@@ -7,7 +7,7 @@ begins with an underscore is private and not part of the tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +37,10 @@ class Parameter(Tensor):
         self.constraint = constraint
 
 
+def _no_forward(self: Module, *inputs: Any) -> Tensor:
+    raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+
 class Module:
     """A function with parameters. Subclasses set attributes and define `forward`.
 
@@ -44,19 +48,16 @@ class Module:
     """
 
     training: bool = True  # dropout and batch norm behave differently in training
+    forward: Callable[..., Tensor] = _no_forward  # what the module computes
 
     def __call__(self, *inputs: Any) -> Tensor:
         """The module's output."""
         return self.forward(*inputs)
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """What the module computes."""
-        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
-
     # the tree
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with their paths; each object once."""
+        """The module itself and all below it, with their paths; each object once."""
         seen: set[int] = set()
         stack: list[tuple[str, Module]] = [(prefix, self)]
         while stack:

@@ -1,18 +1,17 @@
 """Layers that only move numbers."""
 
 import math
-from typing import Any
 
 from minigan.autograd import Tensor, ops
+from minigan.autograd.engine import Value
 from minigan.layers.module import Module
 
 
 class Flatten(Module):
     """Each example as one row, in NHWC order: (N, ...) -> (N, product)."""
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Value) -> Tensor:
         """The rows."""
-        (x,) = inputs
         return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:])))
 
 
@@ -22,9 +21,8 @@ class Reshape(Module):
     def __init__(self, *shape: int) -> None:
         self.shape = shape
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Value) -> Tensor:
         """The reshaped examples."""
-        (x,) = inputs
         return ops.reshape(x, (x.shape[0], *self.shape))
 
     def details(self) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minigan.autograd import Tensor
+from minigan.autograd.engine import Value
 from minigan.layers.module import Module
 
 
@@ -12,9 +13,8 @@ class Sequential(Module):
     def __init__(self, *layers: Any) -> None:
         self.layers = list(layers)
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Value) -> Tensor:
         """The last layer's output."""
-        (x,) = inputs
         for layer in self.layers:
             x = layer(x)
         return x  # type: ignore[no-any-return]

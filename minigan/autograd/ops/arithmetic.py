@@ -71,19 +71,7 @@ def negative(x: Value) -> Value:
 negative.pullbacks(lambda g, y, x: -g)
 
 
-@op
-def power(x: Value, p: Value) -> Value:
-    """x ** p. At x = 0 the gradient to p is 0, its limit from the right."""
-    return x**p
-
-
-power.pullbacks(
-    lambda g, y, x, p: g * p * x ** (p - (p != 0)),  # where p = 0: 0 * x^0, not 0 * x^-1
-    lambda g, y, x, p: g * y * log(x + (x == 0)),  # where x = 0: log 1, not log 0
-)
-
-
-# ── exponentials, logarithms, roots ──────────────────────────────────────────────────────────
+# ── exponentials, logarithms, powers─────────────────────────────────────────────────────────
 
 
 @op
@@ -111,6 +99,18 @@ def log1p(x: Value) -> Value:
 
 
 log1p.pullbacks(lambda g, y, x: g / (1 + x))
+
+
+@op
+def power(x: Value, p: Value) -> Value:
+    """x ** p. At x = 0 the gradient to p is 0, its limit from the right."""
+    return x**p
+
+
+power.pullbacks(
+    lambda g, y, x, p: g * p * x ** (p - (p != 0)),  # where p = 0: 0 * x^0, not 0 * x^-1
+    lambda g, y, x, p: g * y * log(x + (x == 0)),  # where x = 0: log 1, not log 0
+)
 
 
 @op

@@ -4,7 +4,8 @@ import numpy as np
 
 from minigan.autograd.engine import Tensor, Value, op
 from minigan.autograd.ops.activation import sigmoid
-from minigan.autograd.ops.arithmetic import exp
+from minigan.autograd.ops.arithmetic import exp, negative
+from minigan.autograd.ops.reduction import sum
 
 
 @op
@@ -38,4 +39,4 @@ def softmax_cross_entropy_with_logits(labels: Value, logits: Value) -> Tensor:
 
     Shapes: (..., K), (..., K) -> (...).
     """
-    return -(labels * log_softmax(logits)).sum(axis=-1)
+    return negative(sum(labels * log_softmax(logits), axis=-1))

@@ -38,6 +38,15 @@ matmul.pullbacks(_matmul_pullback_to_x, _matmul_pullback_to_w)
 
 
 @op
+def sum_rows(x: Value) -> Value:
+    """The sum over the rows of a matrix: (N, O) -> (O,)."""
+    return sum_rows_kernel(x)
+
+
+sum_rows.pullbacks(lambda g, y, x: broadcast_to(g, x.shape))
+
+
+@op
 def dense(x: Value, w: Value, b: Value) -> Value:
     """x @ w + b in one op: a layer of neurons.
 
@@ -58,12 +67,3 @@ dense.pullbacks(
     lambda g, y, x, w, b: x.T @ g,
     lambda g, y, x, w, b: sum_rows(g),
 )
-
-
-@op
-def sum_rows(x: Value) -> Value:
-    """The sum over the rows of a matrix: (N, O) -> (O,)."""
-    return sum_rows_kernel(x)
-
-
-sum_rows.pullbacks(lambda g, y, x: broadcast_to(g, x.shape))

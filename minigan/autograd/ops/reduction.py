@@ -46,9 +46,11 @@ def var(x: Value, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> V
 
 
 var.pullbacks(
-    lambda g, y, x, axis, keepdims, ddof: _with_lost_axes(g, x, axis)
-    * (x - x.mean(axis=axis, keepdims=True))
-    * (2 / (x.size / y.size - ddof)),
+    lambda g, y, x, axis, keepdims, ddof: (
+        _with_lost_axes(g, x, axis)
+        * (x - x.mean(axis=axis, keepdims=True))
+        * (2 / (x.size / y.size - ddof))
+    ),
 )
 
 

@@ -5,6 +5,7 @@ Each one's pullback moves the numbers back.
 
 import builtins
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -118,7 +119,7 @@ def split(x: Value, sections: int | Sequence[int], axis: int = 0) -> list[Tensor
         sections = range(length // sections, length, length // sections)
     edges = [0, *sections, length]
     lead = (slice(None),) * (axis % x.ndim)
-    return [x[(*lead, slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+    return [x[(*lead, slice(a, b))] for a, b in pairwise(edges)]
 
 
 @op
@@ -138,15 +139,6 @@ pad.pullbacks(
 
 
 @op
-def getitem(x: Value, index: Any) -> Value:
-    """x[index], with all of NumPy's indexing: slices, integers, masks, arrays of integers."""
-    return x[index]
-
-
-getitem.pullbacks(lambda g, y, x, index: put(g, index, x.shape))
-
-
-@op
 def put(x: Value, index: Any, shape: Shape) -> Value:
     """Zeros of the given shape with x added at [index]: the adjoint of getitem.
 
@@ -163,9 +155,16 @@ def put(x: Value, index: Any, shape: Shape) -> Value:
 put.pullbacks(lambda g, y, x, index, shape: g[index])
 
 
+@op
+def getitem(x: Value, index: Any) -> Value:
+    """x[index], with all of NumPy's indexing: slices, integers, masks, arrays of integers."""
+    return x[index]
+
+
+getitem.pullbacks(lambda g, y, x, index: put(g, index, x.shape))
+
+
 def _is_basic(index: Any) -> bool:
     """Whether each element is named at most once: slices and integers, no arrays."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(p is None or p is ... or isinstance(p, slice | int | np.integer) for p in parts)
-
-

@@ -1,0 +1,5 @@
+"""`python -m minigan` is the command `minigan`."""
+
+from minigan.cli import main
+
+main()

@@ -1,0 +1,250 @@
+"""The command `minigan`: train, sample, data, doctor. Nothing imports this file.
+
+Every mistake ends in one sentence and exit code 2.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import minigan
+from minigan.errors import ConfigError, MiniganError
+from minigan.gan.config import PRESETS, TrainConfig, preset
+from minigan.gan.run_folder import RunFolder, new_run_folder, newest_run
+
+app = typer.Typer(
+    name="minigan",
+    help="Train generative adversarial networks you can read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Fetch data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Preset = Annotated[str | None, typer.Argument(help=f"{' or '.join(PRESETS)}; default mlp-gan.")]
+Data = Annotated[
+    str | None, typer.Option(help='"digits" (10,000, embedded) or a folder of MNIST files.')
+]
+Device = Annotated[str | None, typer.Option(help='"cpu", "gpu", "gpu:1" or "auto".')]
+
+
+def main() -> None:
+    """Run the command line; the console script's entry point."""
+    try:
+        app()
+    except MiniganError as error:
+        typer.echo(f"minigan: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("minigan: stopped.", err=True)
+        sys.exit(130)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"minigan {minigan.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
+
+
+# ── train ────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def train(
+    preset_name: Preset = None,
+    data: Data = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps in all.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Real pictures a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Weights, noise and data order.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Adam's, for both players.")] = None,
+    sample_every: Annotated[int | None, typer.Option(help="Steps between pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/PRESET.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run.")] = False,
+    device: Device = None,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Train a GAN. With no arguments: the MLP GAN on embedded digits, about a minute."""
+    from minigan.gan.training import TrainingRun
+
+    options = {
+        "data": _absolute(data), "steps": steps, "batch_size": batch_size, "seed": seed,
+        "learning_rate": learning_rate, "sample_every": sample_every, "device": device,
+    }  # fmt: skip
+    if resume:
+        folder = _run_to_resume(preset_name, out)
+        config = _resumed_config(folder, preset_name, options)
+    else:
+        config = preset(preset_name or "mlp-gan").with_options(**options)
+        folder = RunFolder(out) if out else new_run_folder(config.preset)
+        if folder.holds_a_run():
+            raise ConfigError(
+                f"{folder} already holds a run, and nothing is overwritten. "
+                f"Try: --resume to continue it, or another --out."
+            )
+    run = TrainingRun(config, folder, say=typer.echo)
+    if resume:
+        run.resume()
+    if run.step >= config.steps:
+        typer.echo(f"{folder} already has its {run.step:,} steps. Try: --steps {2 * run.step}.")
+        return
+    folder.create(config)
+    data_name = "embedded digits" if config.data == "digits" else f"digits of {config.data}"
+    typer.echo(
+        f"{config.preset}: steps {run.step:,} to {config.steps:,}, batches of "
+        f"{config.batch_size} from {len(run.batches):,} {data_name}, on {run.device}.\n"
+        f"Writing to {folder}. Ctrl-C stops, saves everything and says how to continue."
+    )
+    began, first = time.perf_counter(), run.step
+    finished = run.train(progress)
+    seconds = time.perf_counter() - began
+    typer.echo(f"{run.step - first:,} steps in {_duration(seconds)}.")
+    if finished:
+        typer.echo(
+            f"Look at {folder.sample_pictures()[-1]}, {folder.losses} and {folder.animation}.\n"
+            f"More digits: minigan sample {folder}"
+        )
+    else:
+        typer.echo(
+            f"Stopped at step {run.step:,}; everything is saved.\n"
+            f"Continue: minigan train --resume --out {folder}"
+        )
+
+
+def _run_to_resume(preset_name: str | None, out: Path | None) -> RunFolder:
+    if out is not None:
+        return RunFolder(out)
+    if preset_name is not None:
+        preset(preset_name)  # an unknown name is the better complaint
+    folder = newest_run(preset_name)
+    if folder is None:
+        raise ConfigError(
+            f"there is no {preset_name or 'run'} to resume in runs/. "
+            f"Try: minigan train {preset_name or ''}".rstrip()
+            + "."
+        )
+    return folder
+
+
+def _resumed_config(
+    folder: RunFolder, preset_name: str | None, options: dict[str, Any]
+) -> TrainConfig:
+    """The run's own configuration; only --steps and --device may change."""
+    config = folder.read_config()
+    given = {"preset": preset_name, **options}
+    for name, value in given.items():
+        if name not in ("steps", "device") and value not in (None, getattr(config, name)):
+            raise ConfigError(
+                f"{folder} was started with {name} {getattr(config, name)}, not {value}; a "
+                f"resumed run keeps its options. Try: without --{name.replace('_', '-')}, or a "
+                f"new run in another --out."
+            )
+    return config.with_options(steps=options["steps"], device=options["device"])
+
+
+def _absolute(data: str | None) -> str | None:
+    return data if data in (None, "digits") else str(Path(data).resolve())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+# ── sample ───────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run's folder, such as runs/mlp-gan.")],
+    n: Annotated[int, typer.Option("--n", min=1, max=10_000, help="How many pictures.")] = 36,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other noise.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG to write; default RUN/sample_SEED.png.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Draw pictures from a trained generator."""
+    from minigan.gan.sampling import sample_run
+
+    target = out or run / f"sample_{seed}.png"
+    step = sample_run(RunFolder(run), n, seed, target, device or "cpu")
+    typer.echo(f"{n} pictures of the generator after {step:,} steps: {target}")
+
+
+# ── data ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@data_app.command()
+def mnist(
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to put the files; default: the user's cache.")
+    ] = None,
+) -> None:
+    """Fetch the full MNIST, 70,000 digits, 11 MB; files already there are kept."""
+    from minigan.data import fetch_mnist
+
+    path = fetch_mnist(folder) if folder else fetch_mnist()
+    typer.echo(f"MNIST is in {path}\nTrain on it: minigan train --data {path}")
+
+
+# ── doctor ───────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def doctor() -> None:
+    """Say what minigan finds on this machine: versions, BLAS, threads, GPU, folders, data."""
+    from minigan.environment import environment
+
+    facts = environment()
+    libraries = facts.pop("libraries")
+    facts.pop("command")
+    facts["libraries"] = ", ".join(f"{k} {v}" for k, v in libraries.items() if v)
+    facts["can write here"] = _writable(Path.cwd())
+    facts["embedded digits"] = _embedded_digits()
+    facts["full MNIST"] = _full_mnist()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
+
+
+def _writable(folder: Path) -> str:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return f"yes ({folder})"
+    except OSError as error:
+        return f"no: {error.strerror}. Try: another folder, or --out with one"
+
+
+def _embedded_digits() -> str:
+    from minigan.data import load_digits
+
+    try:
+        return f"{len(load_digits().images):,} digits"
+    except MiniganError as error:
+        return str(error)
+
+
+def _full_mnist() -> str:
+    from minigan.data import default_mnist_folder, load_mnist
+
+    folder = default_mnist_folder()
+    if not folder.is_dir():
+        return "not fetched (only needed for --data). Try: minigan data mnist"
+    try:
+        return f"{len(load_mnist(folder, 'train').images):,} digits in {folder}"
+    except MiniganError as error:
+        return str(error)
