@@ -8,20 +8,12 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
+from minigan.autograd.graph import GraphNode
 from minigan.errors import NonFiniteError, ShapeError
-
-
-class GraphNode(NamedTuple):
-    """One box of the graph and the shape of its output, where None is any size."""
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]  # names of other nodes
-    shape: tuple[int | None, ...]
 
 
 class SummaryWriter:
@@ -93,12 +85,8 @@ class SummaryWriter:
         """Record the network as a graph; TensorBoard folds `a/b` and `a/c` into one box `a`."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.graph_pb2 import GraphDef
-        from tensorboardX.proto.versions_pb2 import VersionDef
 
-        graph = GraphDef(
-            node=[_node_definition(node) for node in nodes],
-            versions=VersionDef(producer=22),
-        )
+        graph = GraphDef(node=[_node_definition(node) for node in nodes])
         self._writer.file_writer.add_event(Event(graph_def=graph.SerializeToString()))
 
     def close(self) -> None:
@@ -146,8 +134,7 @@ def _node_definition(node: GraphNode) -> object:
     from tensorboardX.proto.node_def_pb2 import NodeDef
     from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
 
-    sizes = [-1 if size is None else size for size in node.shape]
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in sizes])
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in node.shape])
     return NodeDef(
         name=_clean(node.name),
         op=node.op,

@@ -82,7 +82,7 @@ class RunFolder:
     def open_metrics(self, after_step: int) -> TextIO:
         """Append to metrics.jsonl, dropping what an interrupted run logged after its checkpoint."""
         kept = [line for line in self.read_metrics() if line["step"] <= after_step]
-        file = self.metrics.open("w", encoding="utf-8")
+        file = self.metrics.open("w", encoding="utf-8", buffering=1)
         for line in kept:
             write_metrics(file, line)
         return file

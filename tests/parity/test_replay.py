@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import replay
 
-GOLDEN = Path(__file__).parents[1] / "data" / "seed001_mlp_small.npz"
+GOLDEN = Path(__file__).parents[1] / "golden" / "seed001_mlp_small.npz"
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

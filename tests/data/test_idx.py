@@ -1,0 +1,175 @@
+"""The IDX reader: round trips, and every kind of bad file in one sentence."""
+
+import gzip
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan.data import load_digits, load_mnist, one_hot, read_idx
+from minigan.data.digits import FOLDER
+from minigan.errors import DataError
+
+
+def idx_bytes(array):
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+IMAGES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+LABELS = np.array([7, 0, 9], np.uint8)
+
+
+@pytest.mark.parametrize("array", [IMAGES, LABELS, IMAGES[:0], LABELS[:0]])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_round_trip(tmp_path, array, pack):
+    path = tmp_path / "whatever.name"
+    path.write_bytes(pack(idx_bytes(array)))
+    read = read_idx(path)
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_every_truncation_is_refused(tmp_path, pack):
+    whole = pack(idx_bytes(IMAGES))
+    path = tmp_path / "short"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match=r"short: expected .* Try: "):
+            read_idx(path)
+
+
+def test_every_flipped_bit_of_the_header_is_refused(tmp_path):
+    whole = idx_bytes(IMAGES)
+    path = tmp_path / "flipped"
+    for bit in range(8 * 16):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(DataError):
+            read_idx(path)
+
+
+def test_every_flipped_byte_of_a_gzip_file_is_refused_or_harmless(tmp_path):
+    whole = gzip.compress(idx_bytes(IMAGES), mtime=0)
+    path = tmp_path / "flipped.gz"
+    refused = 0
+    for i in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[i] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            np.testing.assert_array_equal(read_idx(path), IMAGES)  # a time stamp, an OS code
+        except DataError:
+            refused += 1
+    assert refused > 0.8 * len(whole)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_raise_nothing_but_data_errors(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("random") / "file"
+    path.write_bytes(data)
+    try:
+        assert read_idx(path).dtype == np.uint8
+    except DataError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "found "),
+        (b"<html><body>404</body></html>", "web page"),
+        (b"\n<!DOCTYPE html>", "web page"),
+        (b"\0\0\x0d\x01\0\0\0\0", "header"),  # floats
+        (b"\0\0\x08\x02\0\0\0\0\0\0\0\0", "header"),  # two axes
+        (b"\0\0\x08\x03" + b"\xff" * 12, "at most"),
+        (idx_bytes(LABELS) + b"!", "found more"),
+        (gzip.compress(idx_bytes(LABELS) + b"!"), "found more"),
+        (gzip.compress(b"<html>"), "web page"),
+        (gzip.compress(gzip.compress(idx_bytes(LABELS))), "header"),
+    ],
+)
+def test_the_sentence_says_what_is_wrong(tmp_path, data, reason):
+    path = tmp_path / "bad-ubyte"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=reason) as caught:
+        read_idx(path)
+    assert str(path) in str(caught.value)
+    assert "minigan data mnist" in str(caught.value)
+
+
+def test_a_gzip_bomb_is_refused_in_little_memory(tmp_path):
+    header = bytes([0, 0, 8, 1]) + (10).to_bytes(4, "big")
+    bomb = gzip.compress(header + bytes(2**20)) + gzip.compress(bytes(2**28), compresslevel=1)
+    path = tmp_path / "bomb"
+    path.write_bytes(bomb)
+    code = f"""
+import resource
+from minigan.data import read_idx
+from minigan.errors import DataError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    read_idx({str(path)!r})
+except DataError as error:
+    assert "found more" in str(error)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(grown.stdout) * unit < 20 * 2**20
+
+
+@pytest.fixture
+def mnist_folder(tmp_path):
+    for split, n in [("train", 3), ("t10k", 2)]:
+        images = gzip.compress(idx_bytes(IMAGES[:n]))
+        (tmp_path / f"{split}-images-idx3-ubyte.gz").write_bytes(images)
+        (tmp_path / f"{split}-labels.idx1-ubyte").write_bytes(idx_bytes(LABELS[:n]))
+    return tmp_path
+
+
+def test_mnist_is_found_raw_or_compressed_in_both_spellings(mnist_folder):
+    np.testing.assert_array_equal(load_mnist(mnist_folder).images, IMAGES)
+    np.testing.assert_array_equal(load_mnist(mnist_folder, "test").labels, LABELS[:2])
+    np.testing.assert_array_equal(load_mnist(mnist_folder, "train", 1).labels, LABELS[1:])
+
+
+def test_unequal_counts_are_refused(mnist_folder):
+    (mnist_folder / "train-labels.idx1-ubyte").write_bytes(idx_bytes(LABELS[:2]))
+    with pytest.raises(DataError, match=r"images \(3, 4, 5\) and labels \(2,\)"):
+        load_mnist(mnist_folder)
+
+
+def test_a_missing_file_says_what_is_there(tmp_path):
+    with pytest.raises(DataError, match="there is no such folder"):
+        load_mnist(tmp_path / "absent")
+    with pytest.raises(DataError, match="but it is empty"):
+        load_mnist(tmp_path)
+    (tmp_path / "cat.jpg").touch()
+    with pytest.raises(DataError, match=r"but it holds cat\.jpg\. Try: `minigan data mnist`"):
+        load_mnist(tmp_path)
+
+
+def test_a_folder_in_place_of_a_file_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="Try"):
+        read_idx(tmp_path)
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(one_hot(LABELS).argmax(axis=1), LABELS)
+    np.testing.assert_array_equal(one_hot(LABELS).sum(axis=1), 1)
+    assert one_hot(LABELS).shape == (3, 10)
+
+
+def test_the_embedded_digits_are_mnists_and_small():
+    digits = load_digits()
+    assert digits.images.shape == (10_000, 28, 28)
+    assert np.bincount(digits.labels).tolist() == [1000] * 10
+    digest = hashlib.sha256(digits.images.tobytes() + digits.labels.tobytes()).hexdigest()
+    assert digest == "84fccc2ea613292a33179a0aa5e74d2b31dcac9ddc57c6b46b1de3f7e0eda3bd"
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 2 * 10**6
