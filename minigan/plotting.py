@@ -123,7 +123,7 @@ def save_losses(
         if len(values) != len(steps):
             raise ShapeError(
                 f"save_losses expects a value per step, found {len(values)} values of {name!r} "
-                f"for {len(steps)} steps. Try: steps[:{len(values)}]."
+                f"for {len(steps)} steps. Try: steps=range(1, {len(values) + 1})."
             )
         finite = np.isfinite(values)
         x, y = np.asarray(steps, float)[finite], np.asarray(values, float)[finite]
