@@ -67,7 +67,7 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         _write(temporary, _encode(step, arrays, metadata))
-        _read(temporary)
+        _read(temporary)  # what was written must verify before it counts
         os.replace(temporary, target)
         _sync_folder(folder)
         _prune(folder, step, keep)

@@ -137,22 +137,22 @@ class Tensor(Operators):
         self.grad = self.name = self.source = None
 
     def backward(
-        self, grad: Value | None = None, create_graph: bool = False, retain_graph: bool = False
+        self, g: Value | None = None, create_graph: bool = False, retain_graph: bool = False
     ) -> None:
         """Add d(self)/d(leaf) to the `.grad` of every leaf that requires gradients.
 
-        `grad` is the cotangent to start from, needed when self is not one number.
+        g is the cotangent to start from, needed when self is not one number.
         """
         leaves = leaves_of(self)
         if not leaves:
             raise diagnostics.no_leaves(self)
-        gradients = _grad(self, leaves, grad, create_graph, retain_graph)
-        for leaf, g in zip(leaves, gradients, strict=True):
+        gradients = grad(self, leaves, g, create_graph, retain_graph)
+        for leaf, gradient in zip(leaves, gradients, strict=True):
             if leaf.grad is not None and leaf.grad_version != leaf.version:
                 warnings.warn(
                     diagnostics.stale_grad(leaf), GradientAccumulationWarning, stacklevel=2
                 )
-            leaf.grad = g if leaf.grad is None else leaf.grad + g
+            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
             leaf.grad_version = leaf.version
 
     def detach(self) -> Tensor:
@@ -290,19 +290,11 @@ def grad(
     Errors: GraphError (not one number, graph already freed, value changed in place since).
     Source: reverse accumulation, Griewank & Walther, "Evaluating Derivatives", ch. 3.
     """
-    return _grad(y, [wrt] if isinstance(wrt, Tensor) else wrt, g, create_graph, retain_graph)
-
-
-def _grad(
-    y: Tensor | Sequence[Tensor],
-    wrt: Sequence[Tensor],
-    g: Value | Sequence[Value] | None,
-    create_graph: bool,
-    retain_graph: bool,
-) -> list[Any]:
-    outputs, seeds = ([y], [g]) if isinstance(y, Tensor) else (list(y), g or [None] * len(y))
+    if isinstance(y, Tensor):
+        y, g = [y], [g]
+    wrt = [wrt] if isinstance(wrt, Tensor) else wrt
     targets = {id(x) for x in wrt}
-    path, reached = _path(outputs, targets)
+    path, reached = _path(y, targets)
 
     cotangents: dict[int, Value] = {}  # by id of the tensor; the path keeps the tensors alive
     owned: set[int] = set()  # cotangents in buffers nobody else can see: safe to add to in place
@@ -319,7 +311,7 @@ def _grad(
         if fresh:
             owned.add(key)
 
-    for output, seed in zip(outputs, seeds, strict=True):
+    for output, seed in zip(y, g or [None] * len(y), strict=True):
         if id(output) in reached:
             accumulate(output, _seed(output, seed, create_graph), fresh=False)
 
@@ -329,16 +321,16 @@ def _grad(
         inputs = node.inputs
         if node.version or node.input_versions != _versions(inputs):
             raise diagnostics.changed_in_place(node)
-        g = cotangents[id(node)] if id(node) in targets else cotangents.pop(id(node))
-        owned.discard(id(node))  # the pullbacks may hand parts of g on
+        gy = cotangents[id(node)] if id(node) in targets else cotangents.pop(id(node))
+        owned.discard(id(node))  # the pullbacks may hand parts of gy on
         values = inputs if create_graph else [array_of(x) for x in inputs]
         value = node if create_graph else node.data
         for position, x in enumerate(inputs):
             if id(x) in reached:
-                gx = _like(node.op.pull_back(position, g, value, values), x)
+                gx = _like(node.op.pull_back(position, gy, value, values), x)
                 if anomalies:
                     diagnostics.check_finite_backward(node, position, array_of(gx))
-                accumulate(x, gx, fresh=not create_graph and gx is not g and gx.base is None)
+                accumulate(x, gx, fresh=not create_graph and gx is not gy and gx.base is None)
         if not (create_graph or retain_graph):
             node.inputs = None  # frees the activations as the walk goes
 
@@ -350,7 +342,7 @@ def _grad(
             for x, r in zip(wrt, results, strict=True)]  # fmt: skip
 
 
-def _path(outputs: list[Tensor], targets: set[int]) -> tuple[list[Tensor], set[int]]:
+def _path(outputs: Sequence[Tensor], targets: set[int]) -> tuple[list[Tensor], set[int]]:
     """The op outputs that lie between `outputs` and the targets, oldest first; and all their ids.
 
     Only these are visited: the generator's step never computes the discriminator's gradients.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.data import Batches, Dataset, Feed
-from minigan.errors import ConfigError, DataError
+from minigan.errors import ConfigError, DataError, DtypeError
 
 
 def pictures(n):
@@ -60,8 +60,17 @@ def test_next_batch_gives_flat_pictures_and_one_hot_labels_across_the_wrap():
     assert sorted(seen[:10]) == list(range(10)) == sorted(seen[10:])
 
 
+def test_feed_and_batches_walk_the_same_sequence():
+    feed = Feed(Dataset(pictures(10), np.arange(10, dtype=np.uint8)), seed=3)
+    batches = Batches(pictures(10), 4, seed=3)
+    for step in range(12):
+        np.testing.assert_array_equal(feed.next_batch(4)[0], batches.at(step))
+
+
 def test_nothing_to_train_on_and_senseless_sizes():
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="found none"):
         Batches(pictures(0), 4)
     with pytest.raises(ConfigError, match="batch_size is 0"):
         Batches(pictures(3), 0)
+    with pytest.raises(DtypeError, match="uint8 pixels from 0 to 255, found float32"):
+        Batches(pictures(3).astype(np.float32), 2)  # would be scaled twice

@@ -3,31 +3,45 @@
 import functools
 import hashlib
 import http.server
+import re
+import socket
 import threading
+from typing import ClassVar
 
 import pytest
 
 from minigan.data import fetch_mnist
+from minigan.data.download import MIRRORS, SHA256
+from minigan.data.idx import FILES as MNIST_NAMES
 from minigan.errors import DataError
 
 FILES = {"images.gz": b"all the images", "labels.gz": b"all the labels"}
-HASHES = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
+HASHES = {
+    name.removesuffix(".gz"): hashlib.sha256(data).hexdigest() for name, data in FILES.items()
+}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    requests: list[str] = []
+    requests: ClassVar[list[str]] = []
 
     def do_GET(self):
         self.requests.append(self.path)
-        super().do_GET()
+        if self.path.startswith("/cut"):  # announces more than it sends, then hangs up
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half of")
+        else:
+            super().do_GET()
 
     def log_message(self, *arguments):
         pass
 
 
 @pytest.fixture
-def site(tmp_path):
-    """A web site with a good mirror, a damaged one and an empty one."""
+def site(tmp_path, monkeypatch):
+    """A web site with a good mirror, a damaged one, an empty one and one that hangs up."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     root = tmp_path / "site"
     for mirror in ("good", "damaged", "empty"):
         (root / mirror).mkdir(parents=True)
@@ -66,15 +80,42 @@ def test_a_damaged_local_file_is_fetched_again(site, tmp_path):
 
 def test_every_mirrors_reason_is_named_and_no_half_file_stays(site, tmp_path):
     folder = tmp_path / "cache"
-    mirrors = [site + "empty/", site + "damaged/", "http://127.0.0.1:9/"]
-    with pytest.raises(DataError) as caught:
-        fetch_mnist(folder, mirrors, HASHES, progress=False)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening: refuses
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        mirrors = [site + "empty/", site + "damaged/", site + "cut/", closed]
+        with pytest.raises(DataError) as caught:
+            fetch_mnist(folder, mirrors, HASHES, progress=False)
     message = str(caught.value)
-    assert "empty/ (HTTP 404)" in message
-    assert "damaged/ (the file is not the one expected: its SHA-256 differs)" in message
-    assert "http://127.0.0.1:9/ (ConnectionError)" in message
+    assert message.startswith("images.gz could not be fetched from any mirror: ")
+    assert f"{site}empty/ (404 Client Error" in message
+    assert f"{site}damaged/ (the file is not the one expected: its SHA-256 differs)" in message
+    assert re.search(r"cut/ \(.*(7 bytes read|IncompleteRead|SHA-256 differs)", message)
+    assert re.search(rf"{closed} \(.*refused", message)
     assert "--data" in message
     assert list(folder.iterdir()) == []
+
+
+def test_an_interrupted_download_leaves_nothing(site, tmp_path, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pooch.core.hash_matches", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_mnist(tmp_path / "cache", [site + "good/"], HASHES, progress=False)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_not_blamed_on_the_mirrors(tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(DataError, match=r"taken: expected a folder .*\(File exists\)\. Try: "):
+        fetch_mnist(tmp_path / "taken", ["http://127.0.0.1:9/"], HASHES, progress=False)
+
+
+def test_the_real_set_has_four_files_with_a_hash_each():
+    assert set(SHA256) == {name for names in MNIST_NAMES.values() for name in names}
+    assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in SHA256.values())
+    assert all(re.fullmatch("https://.*/", mirror) for mirror in MIRRORS)
 
 
 def test_the_progress_bar_shows(site, tmp_path, capsys):

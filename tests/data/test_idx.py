@@ -1,7 +1,9 @@
 """The IDX reader: round trips, and every kind of bad file in one sentence."""
 
+import errno
 import gzip
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from minigan.data import load_digits, load_mnist, one_hot, read_idx
 from minigan.data.digits import FOLDER
-from minigan.errors import DataError
+from minigan.errors import ConfigError, DataError
 
 
 def idx_bytes(array):
@@ -69,14 +71,26 @@ def test_every_flipped_byte_of_a_gzip_file_is_refused_or_harmless(tmp_path):
     assert refused > 0.8 * len(whole)
 
 
-@given(st.binary(max_size=200))
+@st.composite
+def idx_like_bytes(draw):
+    """A header that is right or nearly so, then any bytes, plain or compressed."""
+    magic = draw(st.sampled_from([b"\0\0\x08\x01", b"\0\0\x08\x03", b"\0\0\x0d\x01"]))
+    lengths = draw(st.lists(st.integers(0, 5) | st.integers(0, 2**32 - 1), max_size=4))
+    header = magic + b"".join(length.to_bytes(4, "big") for length in lengths)
+    whole = header + draw(st.binary(max_size=130))
+    return draw(st.sampled_from([bytes, gzip.compress]))(whole)
+
+
+@given(st.binary(max_size=200) | idx_like_bytes())
 def test_random_bytes_raise_nothing_but_data_errors(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("random") / "file"
     path.write_bytes(data)
     try:
-        assert read_idx(path).dtype == np.uint8
-    except DataError as error:
-        assert str(path) in str(error)
+        array = read_idx(path)
+    except DataError:
+        return
+    unpacked = gzip.decompress(data) if data[:1] == b"\x1f" else data
+    assert idx_bytes(array) == unpacked  # whatever is accepted says just what the file says
 
 
 @pytest.mark.parametrize(
@@ -103,21 +117,29 @@ def test_the_sentence_says_what_is_wrong(tmp_path, data, reason):
     assert "minigan data mnist" in str(caught.value)
 
 
-def test_a_gzip_bomb_is_refused_in_little_memory(tmp_path):
-    header = bytes([0, 0, 8, 1]) + (10).to_bytes(4, "big")
-    bomb = gzip.compress(header + bytes(2**20)) + gzip.compress(bytes(2**28), compresslevel=1)
-    path = tmp_path / "bomb"
-    path.write_bytes(bomb)
+def test_gzip_bombs_are_refused_in_little_memory(tmp_path):
+    gigabyte = 16 * gzip.compress(bytes(2**26), compresslevel=1)  # of zeros, in 5 MB
+    header = bytes([0, 0, 8, 1])
+    bombs = {
+        "found 00000000": gigabyte,
+        "found more": gzip.compress(header + (10).to_bytes(4, "big")) + gigabyte,
+        "announces 1,073,741,824": gzip.compress(header + (2**30).to_bytes(4, "big")) + gigabyte,
+    }
+    for number, data in enumerate(bombs.values()):
+        (tmp_path / str(number)).write_bytes(data)
     code = f"""
 import resource
 from minigan.data import read_idx
-from minigan.errors import DataError
+from minigan.errors import ConfigError, DataError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-try:
-    read_idx({str(path)!r})
-except DataError as error:
-    assert "found more" in str(error)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+for number, reason in enumerate({list(bombs)}):
+    try:
+        read_idx({str(tmp_path)!r} + f"/{{number}}")
+    except DataError as error:
+        assert reason in str(error), error
+    else:
+        raise SystemExit("accepted: " + reason)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -146,24 +168,70 @@ def test_unequal_counts_are_refused(mnist_folder):
 
 
 def test_a_missing_file_says_what_is_there(tmp_path):
-    with pytest.raises(DataError, match="there is no such folder"):
+    with pytest.raises(DataError, match=r"found no folder to read \(No such file or directory\)"):
         load_mnist(tmp_path / "absent")
-    with pytest.raises(DataError, match="but it is empty"):
+    with pytest.raises(DataError, match="found an empty folder"):
         load_mnist(tmp_path)
     (tmp_path / "cat.jpg").touch()
-    with pytest.raises(DataError, match=r"but it holds cat\.jpg\. Try: `minigan data mnist`"):
+    with pytest.raises(DataError, match=r"found 'cat\.jpg'\. Try: `minigan data mnist`") as caught:
+        load_mnist(tmp_path)
+    assert f"{tmp_path}: expected train-images-idx3-ubyte[.gz]" in str(caught.value)
+    for number in range(9):
+        (tmp_path / f"cat{number}.jpg").touch()
+    with pytest.raises(DataError, match=r"'cat\.jpg', 'cat0\.jpg', .*, \.\.\.\. Try"):
         load_mnist(tmp_path)
 
 
-def test_a_folder_in_place_of_a_file_is_a_data_error(tmp_path):
-    with pytest.raises(DataError, match="Try"):
+def test_an_unprintable_name_in_the_folder_does_not_spoil_the_message(tmp_path):
+    (tmp_path / "caf\udce9").touch()
+    with pytest.raises(DataError) as caught:
+        load_mnist(tmp_path)
+    assert r"'caf\udce9'" in str(caught.value).encode().decode()
+
+
+def test_mnist_is_looked_for_where_it_was_fetched_to(mnist_folder, monkeypatch):
+    monkeypatch.setattr("minigan.data.idx.default_mnist_folder", lambda: mnist_folder)
+    np.testing.assert_array_equal(load_mnist().labels, LABELS)
+
+
+def test_a_split_or_a_validation_size_that_makes_no_sense(mnist_folder):
+    with pytest.raises(ConfigError, match="split is 'training'. Try: 'train' or 'test'"):
+        load_mnist(mnist_folder, "training")
+    for size in (-1, 3, 5000):
+        with pytest.raises(DataError, match=f"expected more than {size:,} images.*found 3"):
+            load_mnist(mnist_folder, validation_size=size)
+
+
+def test_what_is_not_a_file_is_refused_without_waiting(tmp_path):
+    with pytest.raises(DataError, match="found a folder or a device"):
         read_idx(tmp_path)
+    with pytest.raises(DataError, match="found nothing"):
+        read_idx(tmp_path / "absent")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="found a folder or a device"):
+        read_idx(tmp_path / "pipe")
+
+
+def test_a_file_that_may_not_be_read_is_a_data_error(tmp_path, monkeypatch):
+    (tmp_path / "secret").write_bytes(idx_bytes(LABELS))
+
+    def refuse(self, mode):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(DataError, match="secret: expected a file you may read, found Permission"):
+        read_idx(tmp_path / "secret")
 
 
 def test_one_hot():
     np.testing.assert_array_equal(one_hot(LABELS).argmax(axis=1), LABELS)
     np.testing.assert_array_equal(one_hot(LABELS).sum(axis=1), 1)
     assert one_hot(LABELS).shape == (3, 10)
+    assert one_hot(LABELS).dtype == np.float64
+    with pytest.raises(DataError, match="expected labels from 0 to 8, found 0 to 9. Try: classes="):
+        one_hot(LABELS, classes=9)
+    with pytest.raises(DataError, match="found -1 to 1"):  # NumPy would count from the end
+        one_hot(np.array([1, -1]))
 
 
 def test_the_embedded_digits_are_mnists_and_small():

@@ -156,7 +156,7 @@ def test_a_non_finite_step_names_the_step_and_the_checkpoints(tmp_path):
     run = TrainingRun(small(learning_rate=10.0, objective="log"), RunFolder(tmp_path / "run"))
     run.folder.create(run.config)
     run.players.gan.discriminator.output.bias.assign(np.nan)
-    with pytest.raises(NonFiniteError, match=r"^step 1: the gradient of .* checkpoints"):
+    with pytest.raises(NonFiniteError, match=r"^step 1: the gradient of .*checkpoints\.$"):
         run.train(progress=False)
 
 
