@@ -75,7 +75,7 @@ EXPRESSIONS = {
     "slices": lambda a: a[::-1, None, 1:],
     "integers": lambda a: a[[0, 1, 0], np.array([2, 1, 0])],
     "a mask": lambda a: a[a > 2],
-    "iteration": lambda a: list(a),
+    "iteration": list,
     "astype": lambda a: a.astype("float32").astype("int64"),
 }
 
@@ -195,25 +195,25 @@ class Count(IntEnum):
 HOST = np.ones((2, 3))
 
 REFUSED = {
-    "np.asarray": lambda x: np.asarray(x),
+    "np.asarray": np.asarray,
     "np.array of elements": lambda x: np.array([x[0, 0], x[0, 1]]),
     "x + ndarray": lambda x: x + HOST,
     "ndarray + x": lambda x: HOST + x,
     "x + 0-d ndarray": lambda x: x + np.array(1.0),
     "x += ndarray": lambda x: operator.iadd(x, HOST),
-    "x + list": lambda x: x + [1, 2, 3],
-    "list + x": lambda x: [1, 2, 3] + x,
+    "x + list": lambda x: operator.add(x, [1, 2, 3]),
+    "list + x": lambda x: operator.add([1, 2, 3], x),
     "x + enum": lambda x: x + Count.TWO,
     "x @ ndarray": lambda x: x @ HOST.T,
     "x > ndarray": lambda x: x > HOST,
     "maximum with a list": lambda x: np.maximum(x, [1, 2, 3]),
-    "out=ndarray": lambda x: np.exp(x, out=HOST),
-    "ufunc where=": lambda x: np.exp(x, where=x > 0),
+    "out=ndarray": lambda x: np.exp(x, out=np.ones((2, 3))),
+    "ufunc where=": lambda x: np.exp(x, out=x, where=x > 0),
     "ufunc that CuPy lacks": lambda x: np.vecdot(x, x),
     "sum where=": lambda x: np.sum(x, where=x > 0),
     "sum initial=": lambda x: np.sum(x, initial=1),
     "method where=": lambda x: x.mean(where=x > 0),
-    "maximum.reduce": lambda x: np.maximum.reduce(x),
+    "maximum.reduce": np.maximum.reduce,
     "add.reduce initial=": lambda x: np.add.reduce(x, initial=1),
     "multiply.at": lambda x: np.multiply.at(x, np.array([0]), 2),
     "add.at with a tuple": lambda x: np.add.at(x, (np.array([0]), np.array([0])), 1),
@@ -231,27 +231,33 @@ REFUSED = {
     "reshape shape=": lambda x: np.reshape(x, shape=(-1,)),
     "clip min=": lambda x: np.clip(x, min=0, max=1),
     "argmax third positional": lambda x: np.argmax(x, 0, None),
-    "pad mode's keyword": lambda x: np.pad(x, 1, mode="edge", stat_length=2),
     "a function not in the table": lambda x: np.percentile(x, 50),
-    "linalg": lambda x: np.linalg.norm(x),
-    "astype casting=": lambda x: x.astype("float32", casting="safe"),
+    "linalg.norm": np.linalg.norm,
+    "astype casting=": lambda x: x.astype("float32", casting="same_kind"),
     "item(0)": lambda x: x.item(0),
-    "range(0-d)": lambda x: range(x.sum()),
+    "range(0-d)": lambda x: range(x.astype("int64")[0, 0]),
     "slice by 0-d": lambda x: x[: x[0, 0].astype("int64")],
-    "iterate 0-d": lambda x: list(x.sum()),
-    "hash": lambda x: hash(x),
 }
+NEW_IN_NUMPY_2_1 = ("reshape shape=", "clip min=")
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_with_a_type_error(name, x):
+def test_refused_with_a_type_error_though_numpy_does_it(name, x):
     with pytest.raises(TypeError):
         REFUSED[name](x)
+    if name not in NEW_IN_NUMPY_2_1:
+        REFUSED[name](x.get())
+
+
+@pytest.mark.parametrize("use", [hash, list, len])
+def test_a_0d_array_is_no_sequence(use, x):
+    with pytest.raises(TypeError):
+        use(x.sum())
 
 
 @pytest.mark.parametrize("value", [HOST, HOST[0], [1, 2, 3], [1]])
 def test_host_values_are_not_assigned(value, x):
-    with pytest.raises(ValueError, match="non-scalar|mixes the device"):
+    with pytest.raises(ValueError, match="mixes the device"):
         x[:] = value
 
 
@@ -277,7 +283,7 @@ def test_the_messages_say_what_to_do(x):
         with pytest.raises(TypeError, match=r"Try: backend\.to_device\(x, device\)"):
             REFUSED[refused](x)
     with pytest.raises(TypeError, match=r"linalg\.norm is not among.*add its CuPy signature"):
-        REFUSED["linalg"](x)
+        REFUSED["linalg.norm"](x)
     with pytest.raises(TypeError, match="CuPy's sum: got an unexpected keyword argument 'where'"):
         REFUSED["sum where="](x)
 
@@ -308,24 +314,22 @@ def check_row(row, theirs, name):
             assert by_name[parameter.name].default == parameter.default, (name, parameter.name)
 
 
-@pytest.mark.parametrize("name", strict.FUNCTIONS)
-def test_functions_conform(cupy, name):
-    check_row(strict.FUNCTIONS[name], parameters_of(getattr(cupy, name)), name)
+def test_functions_conform(cupy):
+    for name, row in strict.FUNCTIONS.items():
+        check_row(row, parameters_of(getattr(cupy, name)), name)
 
 
-@pytest.mark.parametrize("name", strict.METHODS)
-def test_methods_conform(cupy, name):
+def test_methods_conform(cupy):
     """The compiled methods have no signature, but the first line of their docstring is one."""
-    line = getattr(cupy.ndarray, name).__doc__.splitlines()[0]
-    inside = re.fullmatch(r"_ndarray_base\.\w+\(self(?:, )?(.*)\)(?: -> \w+)?", line)[1]
-    theirs = [part.partition("=")[0].split()[-1] for part in inside.split(", ") if part]
-    positional, keywords = [], []
-    for parameter in parameters_of(strict.METHODS[name]):
-        kind = parameter.kind
-        star = "*" if kind is parameter.VAR_POSITIONAL else ""
-        (keywords if kind is parameter.KEYWORD_ONLY else positional).append(star + parameter.name)
-    assert positional == theirs[: len(positional)]
-    assert set(keywords) <= set(theirs)
+    for name, row in strict.METHODS.items():
+        line = getattr(cupy.ndarray, name).__doc__.splitlines()[0]
+        inside = re.fullmatch(r"_ndarray_base\.\w+\(self(?:, )?(.*)\)(?: -> \w+)?", line)[1]
+        theirs = [part.partition("=")[0].split()[-1] for part in inside.split(", ") if part]
+        theirs = [parameter.lstrip("*") for parameter in theirs]
+        positional = [p.name for p in parameters_of(row) if p.kind is not p.KEYWORD_ONLY]
+        if "*" not in inside:
+            assert positional == theirs[: len(positional)], name
+        assert {p.name for p in parameters_of(row)} <= set(theirs), name
 
 
 def test_attributes_conform(cupy):
@@ -347,5 +351,5 @@ def test_dtypes_conform(cupy):
 
     for char in strict.DTYPES:
         assert _scalar.get_typename(np.dtype(char))
-    with pytest.raises(ValueError, match="Unsupported dtype|longdouble"):
+    with pytest.raises(ValueError, match="Unsupported dtype"):
         _scalar.get_typename(np.dtype(np.longdouble))

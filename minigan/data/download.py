@@ -1,6 +1,5 @@
 """Fetching the full MNIST: several mirrors, checked hashes, a progress bar."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def fetch_mnist(
 def _fetch(folder: Path, name: str, sha256: str, mirrors: Sequence[str], progress: bool) -> None:
     import pooch
 
-    logging.getLogger("pooch").setLevel(logging.WARNING)  # the progress bar says enough
+    pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     failures = []
     for mirror in mirrors:
         try:  # retrieve checks the hash of a temporary file, then moves it into place

@@ -51,7 +51,7 @@ def site(tmp_path, monkeypatch):
                 (root / mirror / name).write_bytes(content)
     handler = functools.partial(Quiet, directory=root)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
@@ -118,6 +118,11 @@ def test_the_real_set_has_four_files_with_a_hash_each():
     assert all(re.fullmatch("https://.*/", mirror) for mirror in MIRRORS)
 
 
-def test_the_progress_bar_shows(site, tmp_path, capsys):
-    fetch_mnist(tmp_path, [site + "good/"], HASHES)
-    assert "100%" in capsys.readouterr().err
+def test_the_progress_bar_is_all_that_shows(site, tmp_path, capsys):
+    fetch_mnist(tmp_path / "shown", [site + "good/"], HASHES)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "100%" in output.err
+    assert "Downloading" not in output.err
+    fetch_mnist(tmp_path / "silent", [site + "good/"], HASHES, progress=False)
+    assert capsys.readouterr().err == ""

@@ -195,7 +195,7 @@ def test_mnist_is_looked_for_where_it_was_fetched_to(mnist_folder, monkeypatch):
 
 
 def test_a_split_or_a_validation_size_that_makes_no_sense(mnist_folder):
-    with pytest.raises(ConfigError, match="split is 'training'. Try: 'train' or 'test'"):
+    with pytest.raises(ConfigError, match=r"split is 'training'\. Try: 'train' or 'test'"):
         load_mnist(mnist_folder, "training")
     for size in (-1, 3, 5000):
         with pytest.raises(DataError, match=f"expected more than {size:,} images.*found 3"):
@@ -228,7 +228,7 @@ def test_one_hot():
     np.testing.assert_array_equal(one_hot(LABELS).sum(axis=1), 1)
     assert one_hot(LABELS).shape == (3, 10)
     assert one_hot(LABELS).dtype == np.float64
-    with pytest.raises(DataError, match="expected labels from 0 to 8, found 0 to 9. Try: classes="):
+    with pytest.raises(DataError, match="from 0 to 8, found 0 to 9"):
         one_hot(LABELS, classes=9)
     with pytest.raises(DataError, match="found -1 to 1"):  # NumPy would count from the end
         one_hot(np.array([1, -1]))
