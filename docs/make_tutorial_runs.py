@@ -45,7 +45,8 @@ def draw_curves(ours: dict, printed: dict, title: str, path: Path) -> None:
     axes = figure.subplots()
     for player, (name, colour) in enumerate([("generator", "C1"), ("discriminator", "C0")]):
         steps = list(ours)
-        axes.plot(steps, [ours[s][player] for s in steps], ".", ms=1, alpha=0.3, color=colour)
+        values = [ours[step][player] for step in steps]
+        axes.plot(steps, values, ".", ms=2, alpha=min(1, 1000 / len(steps)), color=colour)
         axes.plot(
             list(printed), [pair[player] for pair in printed.values()], "o", ms=7, mec="black",
             color=colour, label=f"{name}: the tutorial's printed values",

@@ -3,6 +3,7 @@
 A fake `cupy` module stands for the installations that break in each known way.
 """
 
+import re
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
@@ -33,6 +34,8 @@ class FakeArray:
         self.device = SimpleNamespace(id=gpu)
 
     def get(self):
+        if "launch" in self.fails:  # a GPU works behind the host's back: errors come late
+            raise RuntimeError("cudaErrorNoKernelImageForDevice: no kernel image")
         return self.host.copy()
 
     def astype(self, dtype, copy=True):
@@ -131,6 +134,7 @@ def test_cupy_breaks_at_import(tmp_path, monkeypatch, source, cause):
     [
         ("driver", ["no NVIDIA GPU, or no driver", "nvidia-smi"]),
         ("compile", ["headers", "(RuntimeError: Failed to find CUDA headers)", INSTALL]),
+        ("launch", ["compile CuPy's kernels", "no kernel image", INSTALL]),
         ("cublas", ["cuBLAS", "(OSError: libcublas.so.13 is missing)", INSTALL]),
     ],
 )
@@ -260,3 +264,10 @@ def test_importing_minigan_does_not_import_cupy(tmp_path):
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_suite_does_not_skip_a_device_that_is_missing():
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--device", "gpu:99", __file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert re.search(r"^ERROR: .*Try: ", done.stderr, re.MULTILINE)

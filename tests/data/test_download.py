@@ -5,9 +5,11 @@ import hashlib
 import http.server
 import re
 import socket
+import sys
 import threading
 from typing import ClassVar
 
+import pooch
 import pytest
 
 from minigan.data import fetch_mnist
@@ -118,7 +120,9 @@ def test_the_real_set_has_four_files_with_a_hash_each():
     assert all(re.fullmatch("https://.*/", mirror) for mirror in MIRRORS)
 
 
-def test_the_progress_bar_is_all_that_shows(site, tmp_path, capsys):
+def test_the_progress_bar_is_all_that_shows(site, tmp_path, capsys, monkeypatch):
+    for handler in pooch.get_logger().handlers:  # it holds the stream of the first import
+        monkeypatch.setattr(handler, "stream", sys.stderr)
     fetch_mnist(tmp_path / "shown", [site + "good/"], HASHES)
     output = capsys.readouterr()
     assert output.out == ""
