@@ -20,7 +20,13 @@ from minigan import backend
 from minigan.autograd import Tensor, grad
 from minigan.autograd.engine import leaves_of
 from minigan.backend import Array
-from minigan.errors import CheckpointError, ConfigError, GraphError, NonFiniteError
+from minigan.errors import (
+    CheckpointError,
+    ConfigError,
+    DeviceError,
+    GraphError,
+    NonFiniteError,
+)
 from minigan.kernels.adam import adam_update
 
 Schedule: TypeAlias = Callable[[int], float]  # update number, from 0 -> learning rate
@@ -45,17 +51,36 @@ class _Pack:
         """Make every variable a view of the buffer again, if someone replaced its data."""
         for i, (x, place) in enumerate(zip(self.variables, self.slices, strict=True)):
             if x.data is not self.views[i]:
+                if x.device != (home := backend.device_of(self.values)):
+                    raise DeviceError(
+                        f"{x.name or f'a {x.shape} variable'} is on {x.device}, its moments on "
+                        f"{home}. Try: move the model first, then make its optimizer."
+                    )
                 self.values[place] = x.data.reshape(-1)
                 x.data = self.views[i] = self.values[place].reshape(x.shape)
 
-    def ranges(self, gradients: Mapping[int, Any]) -> list[slice]:
-        """Copy the gradients in, and say which ranges of the buffer they cover."""
+    def gather(self, gradients: Mapping[int, Any]) -> list[slice]:
+        """Copy the gradients into the buffer, and say which ranges of it they cover."""
         covered = []
         for x, place in zip(self.variables, self.slices, strict=True):
             if (g := gradients.get(id(x))) is not None:
                 self.gradients[place] = g.reshape(-1)
                 covered.append(place)
         return [slice(0, self.values.size)] if len(covered) == len(self.slices) else covered
+
+    def check_finite(self, part: slice) -> None:
+        """Raise NonFiniteError, naming a variable, if gathered gradients hold NaN or infinity."""
+        g = self.gradients[part]
+        if np.isfinite(np.dot(g, g)):  # one fast pass; it can overflow where g does not
+            return
+        for x, place in zip(self.variables, self.slices, strict=True):
+            inside = part.start <= place.start and place.stop <= part.stop
+            if inside and not np.isfinite(self.gradients[place]).all():
+                raise NonFiniteError(
+                    f"the gradient of {x.name or f'a {x.shape} variable'} holds NaN or infinity; "
+                    f"nothing was updated. Try: detect_anomaly() to find its origin, a smaller "
+                    f"learning rate, or a loss on logits."
+                )
 
 
 class Optimizer:
@@ -100,18 +125,18 @@ class Optimizer:
                 f"no gradients for any variable ({names or 'the list is empty'}). "
                 f"Try: a var_list of variables that the loss depends on."
             )
-        for g, x in pairs:
-            _check_finite(g, x)
         self.create_slots([x for _, x in pairs])
         gradients = {id(x): g for g, x in pairs}
+        parts = [(pack, part) for pack in self._packs for part in pack.gather(gradients)]
+        for pack, part in parts:
+            pack.check_finite(part)
         rate = self.learning_rate
         step_size = rate(self.steps) if callable(rate) else rate
         self.steps += 1
-        for pack in self._packs:
+        for pack, part in parts:
             pack.repack()
-            for part in pack.ranges(gradients):
-                moments = [slot[part] for slot in pack.slots.values()]
-                self._update(step_size, pack.values[part], pack.gradients[part], *moments)
+            moments = [slot[part] for slot in pack.slots.values()]
+            self._update(step_size, pack.values[part], pack.gradients[part], *moments)
         for _, x in pairs:
             constraint = getattr(x, "constraint", None)
             if constraint is not None:
@@ -300,15 +325,3 @@ def linear_decay(initial: float, final: float, decay_steps: int) -> Schedule:
 def _check(holds: bool, name: str, value: object, expected: str) -> None:
     if not holds:
         raise ConfigError(f"{name} is {value}, but must be {expected}.")
-
-
-def _check_finite(g: Array, x: Tensor) -> None:
-    flat = g.reshape(-1)
-    if np.isfinite(np.dot(flat, flat)):  # one fast pass; it can overflow where g does not
-        return
-    if not np.isfinite(flat).all():
-        raise NonFiniteError(
-            f"the gradient of {x.name or f'a {x.shape} variable'} holds NaN or infinity; nothing "
-            f"was updated. Try: detect_anomaly() to find its origin, a smaller learning rate, or "
-            f"a loss on logits."
-        )

@@ -4,12 +4,14 @@ Each one's pullback moves the numbers back.
 """
 
 import builtins
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigan import backend
 from minigan.autograd.engine import Tensor, Value, op
 from minigan.errors import ShapeError
 
@@ -144,11 +146,14 @@ def put(x: Value, index: Any, shape: Shape) -> Value:
 
     An element that the index names twice receives both values.
     """
-    y = np.zeros_like(x, shape=shape)
+    flat = np.zeros_like(x, shape=(math.prod(shape),))
+    y = flat.reshape(shape)
     if _is_basic(index):
         y[index] = x
-    else:
+    elif backend.is_array(index):
         np.add.at(y, index, x)
+    else:  # CuPy's add.at takes one array: where each element lies in the flat buffer
+        np.add.at(flat, np.arange(flat.size).reshape(shape)[index], x)
     return y
 
 
