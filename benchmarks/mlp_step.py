@@ -43,7 +43,9 @@ class Contender(Protocol):
 
     def __init__(self, workload: Workload, weights: list[np.ndarray]) -> None: ...
 
-    def step(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]: ...
+    def step(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]:
+        """One step; the losses (d_loss, g_loss) before it."""
+        ...
 
 
 def initial_weights(workload: Workload) -> list[np.ndarray]:
@@ -85,21 +87,33 @@ class HandWrittenNumpy:
         self.labels = np.repeat(np.float32([[1], [0]]), N, axis=0)  # (2N, 1)
 
     def step(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]:
+        if self.workload.simultaneous:
+            return self.simultaneous(x, z_d)
+        return self.alternating(x, z_d, z_g)
+
+    def alternating(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]:
         np.copyto(self.real, x)
         self.generate(z_d)
-        probabilities = self.discriminate(slice(None))
-        d_loss = self.d_loss(probabilities)
-        self.d_gradients((probabilities - self.labels) / BATCH)
-        if self.workload.simultaneous:
-            fake_probabilities = probabilities[BATCH:]
-        else:
-            self.d_adam.update()
-            self.generate(z_g)
-            fake_probabilities = self.discriminate(slice(BATCH, None))
-        g_loss = self.g_loss(fake_probabilities)
-        self.g_gradients((fake_probabilities - 1) / BATCH, z_d if self.workload.simultaneous else z_g)
-        if self.workload.simultaneous:
-            self.d_adam.update()
+        p = self.discriminate(slice(None))
+        d_loss = self.d_loss(p)
+        self.d_gradients((p - self.labels) / BATCH)
+        self.d_adam.update()
+
+        self.generate(z_g)
+        p = self.discriminate(slice(BATCH, None))
+        g_loss = self.g_loss(p)
+        self.g_gradients((p - 1) / BATCH, z_g)
+        self.g_adam.update()
+        return d_loss, g_loss
+
+    def simultaneous(self, x: np.ndarray, z: np.ndarray) -> tuple[float, float]:
+        np.copyto(self.real, x)
+        self.generate(z)
+        p = self.discriminate(slice(None))
+        d_loss, g_loss = self.d_loss(p), self.g_loss(p[BATCH:])
+        self.d_gradients((p - self.labels) / BATCH)
+        self.g_gradients((p[BATCH:] - 1) / BATCH, z)
+        self.d_adam.update()
         self.g_adam.update()
         return d_loss, g_loss
 
@@ -228,9 +242,7 @@ class TorchEager:
         self.torch = torch
         self.workload = workload
         H = workload.hidden
-        self.G = nn.Sequential(
-            nn.Linear(LATENT, H), nn.ReLU(), nn.Linear(H, PIXELS), nn.Sigmoid()
-        )
+        self.G = nn.Sequential(nn.Linear(LATENT, H), nn.ReLU(), nn.Linear(H, PIXELS), nn.Sigmoid())
         self.D = nn.Sequential(nn.Linear(PIXELS, H), nn.ReLU(), nn.Linear(H, 1))
         self.g_parameters, self.d_parameters = list(self.G.parameters()), list(self.D.parameters())
         with torch.no_grad():
@@ -250,7 +262,9 @@ class TorchEager:
 
     def step(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]:
         x, z_d, z_g = (self.torch.from_numpy(a) for a in (x, z_d, z_g))  # shares their memory
-        return self.simultaneous(x, z_d) if self.workload.simultaneous else self.alternating(x, z_d, z_g)
+        if self.workload.simultaneous:
+            return self.simultaneous(x, z_d)
+        return self.alternating(x, z_d, z_g)
 
     def alternating(self, x, z_d, z_g) -> tuple[float, float]:
         with self.torch.no_grad():
@@ -283,3 +297,27 @@ class TorchEagerFusedAdam(TorchEager):
     """The same with torch.optim.Adam(fused=True), which is not the default on a CPU."""
 
     adam_options = {"fused": True}
+
+
+class Minigan:
+    """minigan as `minigan train` calls it."""
+
+    def __init__(self, workload: Workload, weights: list[np.ndarray]) -> None:
+        from minigan.gan import OBJECTIVES, Players, mlp_gan
+        from minigan.optimizers import Adam
+
+        gan = mlp_gan(hidden=workload.hidden, latent_size=LATENT, pixels=PIXELS)
+        for parameter, w in zip(gan.parameters(), weights, strict=True):
+            parameter.assign(w)
+        self.workload = workload
+        self.players = Players(
+            gan,
+            OBJECTIVES["log" if workload.log_losses else "cross-entropy"],
+            Adam(workload.learning_rate),
+            Adam(workload.learning_rate),
+        )
+
+    def step(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]:
+        if self.workload.simultaneous:
+            return self.players.simultaneous_step(x, z_d)
+        return self.players.alternating_step(x, z_d, z_g)

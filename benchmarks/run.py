@@ -120,8 +120,10 @@ def compare(workload: str, threads: int, contenders: list[str], rounds: int, ste
 
 
 def undisturbed_chunk(connection: Connection, steps: int) -> tuple[float, int]:
-    """Seconds a step of the first chunk that other processes left alone, or else of the least
-    disturbed one; and how many were disturbed."""
+    """Seconds a step of a chunk that other processes left alone; how many they disturbed.
+
+    After so many disturbed chunks, the least disturbed one has to do.
+    """
     chunks = []
     while not chunks or (chunks[-1][0] >= DISTURBED and len(chunks) < PATIENCE):
         connection.send(steps)
@@ -150,11 +152,11 @@ def report(result: dict) -> None:
 
 
 def machine() -> dict[str, str]:
-    cpus = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpus.read_text().splitlines()
-             if line.startswith("model name")] if cpus.exists() else [platform.processor()]  # fmt: skip
+    cpus = Path("/proc/cpuinfo")  # Linux
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": names[0],
+        "processor": names[0] if names else platform.processor(),
         "cores": str(os.cpu_count()),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -175,9 +177,7 @@ def main() -> None:
     results = []
     for threads in options.threads:
         for workload in options.workload:
-            result = compare(
-                workload, threads, options.contenders, options.rounds, options.steps
-            )
+            result = compare(workload, threads, options.contenders, options.rounds, options.steps)
             facts |= result.pop("versions")
             report(result)
             results.append(result)

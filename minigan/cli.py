@@ -26,7 +26,9 @@ app = typer.Typer(
 data_app = typer.Typer(help="Fetch data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-Preset = Annotated[str | None, typer.Argument(help=f"{' or '.join(PRESETS)}; default mlp-gan.")]
+Preset = Annotated[
+    str | None, typer.Argument(metavar="PRESET", help=f"{' or '.join(PRESETS)}; default mlp-gan.")
+]
 Data = Annotated[
     str | None, typer.Option(help='"digits" (10,000, embedded) or a folder of MNIST files.')
 ]

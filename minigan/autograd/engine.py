@@ -306,7 +306,7 @@ def grad(
         elif key in owned:
             cotangents[key] += g
         else:
-            cotangents[key] = cotangents[key] + g
+            cotangents[key] = _like(cotangents[key] + g, x)
             fresh = True
         if fresh:
             owned.add(key)

@@ -20,7 +20,7 @@ def sigmoid(x: Array) -> Array:
     temporaries become one buffer. Unlike (1 + tanh(x/2)) / 2 it keeps its relative accuracy for
     very negative x, which log D(G(z)) needs.
     """
-    y = x * -1.0
+    y = (x * -1.0)[...]  # [...] makes an array again of the scalar NumPy returns for a 0-d x
     np.minimum(y, _LARGEST_EXPONENT[y.dtype], out=y)
     np.exp(y, out=y)
     y += 1

@@ -184,8 +184,8 @@ def where(condition: Value, x: Value, w: Value) -> Value:
 
 where.pullbacks(
     None,
-    lambda g, y, condition, x, w: g * condition,
-    lambda g, y, condition, x, w: g * (condition == 0),
+    lambda g, y, condition, x, w: where(condition, g, 0),
+    lambda g, y, condition, x, w: where(condition, 0, g),
 )
 
 

@@ -4,6 +4,7 @@
 length 1; broadcasting does the rest.
 """
 
+import math
 from typing import TypeAlias
 
 from minigan.autograd.engine import Value, op
@@ -31,7 +32,7 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
 mean.pullbacks(
     lambda g, y, x, axis, keepdims: broadcast_to(
-        _with_lost_axes(g, x, axis) * (y.size / x.size), x.shape
+        _with_lost_axes(g, x, axis) / _count(x, axis), x.shape
     ),
 )
 
@@ -47,9 +48,8 @@ def var(x: Value, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> V
 
 var.pullbacks(
     lambda g, y, x, axis, keepdims, ddof: (
-        _with_lost_axes(g, x, axis)
+        (_with_lost_axes(g, x, axis) * 2 / (_count(x, axis) - ddof))
         * (x - x.mean(axis=axis, keepdims=True))
-        * (2 / (x.size / y.size - ddof))
     ),
 )
 
@@ -70,9 +70,16 @@ max.pullbacks(_max_pullback)
 
 def _with_lost_axes(g: Value, x: Value, axis: Axis) -> Value:
     """g with the shape that keepdims=True would have given it."""
-    axes = range(x.ndim) if axis is None else {a % x.ndim for a in _tuple(axis)}
-    return g.reshape(tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+    lost = _lost_axes(x, axis)
+    return g.reshape(tuple(1 if i in lost else n for i, n in enumerate(x.shape)))
 
 
-def _tuple(axis: int | tuple[int, ...]) -> tuple[int, ...]:
-    return axis if isinstance(axis, tuple) else (axis,)
+def _count(x: Value, axis: Axis) -> int:
+    """How many elements of x meet in one of the output."""
+    return math.prod(x.shape[i] for i in _lost_axes(x, axis))
+
+
+def _lost_axes(x: Value, axis: Axis) -> set[int]:
+    if axis is None:
+        return set(range(x.ndim))
+    return {a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))}
