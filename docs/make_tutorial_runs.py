@@ -1,8 +1,8 @@
 """Make docs/tutorial-runs.md and its pictures from two finished runs on the full MNIST.
 
-    minigan train mlp-gan-256 --data MNIST --out runs/full-256
-    minigan train mlp-gan --data MNIST --out runs/full-128
-    python docs/make_tutorial_runs.py runs/full-256 runs/full-128
+minigan train mlp-gan-256 --data MNIST --out runs/full-256
+minigan train mlp-gan --data MNIST --out runs/full-128
+python docs/make_tutorial_runs.py runs/full-256 runs/full-128
 """
 
 import shutil

@@ -12,6 +12,7 @@ from PIL import Image
 from minigan.errors import ConfigError, NonFiniteError
 from minigan.gan.config import PRESETS, TrainConfig, preset
 from minigan.gan.run_folder import RunFolder, new_run_folder, newest_run
+from minigan.gan.sampling import generate
 from minigan.gan.training import TrainingRun, report
 
 SMALL = {"steps": 30, "batch_size": 8, "sample_every": 10, "log_every": 1, "checkpoint_every": 7}
@@ -52,7 +53,12 @@ def test_a_run_leaves_everything_it_promises(tmp_path, name, capsys):
         "config.json", "env.json", "metrics.jsonl", "losses.png", "training.gif", "samples",
         "checkpoints", "tensorboard",
     }  # fmt: skip
-    assert [p.name for p in folder.sample_pictures()] == ["000.png", "001.png", "002.png", "003.png"]
+    assert [p.name for p in folder.sample_pictures()] == [
+        "000.png",
+        "001.png",
+        "002.png",
+        "003.png",
+    ]
     assert [line["step"] for line in folder.read_metrics()] == list(range(1, 31))
     assert len(list(folder.checkpoints.glob("*.safetensors"))) == 3
     assert json.loads(folder.env.read_text())["libraries"]["numpy"] == np.__version__
@@ -61,12 +67,16 @@ def test_a_run_leaves_everything_it_promises(tmp_path, name, capsys):
         assert gif.n_frames == 4
 
 
-def test_the_first_picture_is_inverted_for_the_larger_preset(tmp_path):
-    for name, background in [("mlp-gan", 0), ("mlp-gan-256", None)]:
-        run, _, _ = train(small(name, steps=1), tmp_path / name)
-        with Image.open(run.folder.sample_path(0)) as picture:
-            side = 28 * 6 * 2 if background is None else None
-            assert side is None or picture.size == (side, side)
+def test_pictures_are_the_tutorials(tmp_path):
+    grid, _, _ = train(small("mlp-gan", steps=1), tmp_path / "grid")
+    canvas, _, _ = train(small("mlp-gan-256", steps=1), tmp_path / "canvas")
+    with Image.open(grid.folder.sample_path(0)) as picture:
+        assert picture.size == (2 * (4 * 28 + 3 * 2),) * 2  # 4 x 4, light on dark, with gaps
+    with Image.open(canvas.folder.sample_path(1)) as picture:
+        assert picture.size == (2 * 6 * 28,) * 2  # 6 x 6, inverted, without gaps
+        pixels = np.asarray(picture)[::2, ::2]
+    second = generate(canvas.players.gan, canvas.sample_noise)[1]
+    np.testing.assert_array_equal(pixels[:28, 28:56], np.rint(255 * (1 - second)))
 
 
 @pytest.mark.parametrize("name", PRESETS)
