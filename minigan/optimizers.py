@@ -18,7 +18,7 @@ import numpy as np
 
 from minigan import backend
 from minigan.autograd import Tensor, grad
-from minigan.autograd.engine import leaves_of
+from minigan.autograd.engine import array_of, leaves_of
 from minigan.backend import Array
 from minigan.errors import (
     CheckpointError,
@@ -26,6 +26,7 @@ from minigan.errors import (
     DeviceError,
     GraphError,
     NonFiniteError,
+    ShapeError,
 )
 from minigan.kernels.adam import adam_update
 
@@ -53,7 +54,7 @@ class _Pack:
             if x.data is not self.views[i]:
                 if x.device != (home := backend.device_of(self.values)):
                     raise DeviceError(
-                        f"{x.name or f'a {x.shape} variable'} is on {x.device}, its moments on "
+                        f"{_name(x)} is on {x.device}, its moments on "
                         f"{home}. Try: move the model first, then make its optimizer."
                     )
                 self.values[place] = x.data.reshape(-1)
@@ -71,13 +72,14 @@ class _Pack:
     def check_finite(self, part: slice) -> None:
         """Raise NonFiniteError, naming a variable, if gathered gradients hold NaN or infinity."""
         g = self.gradients[part]
-        if np.isfinite(np.dot(g, g)):  # one fast pass; it can overflow where g does not
-            return
+        with np.errstate(over="ignore"):
+            if np.isfinite(np.dot(g, g)):  # one fast pass; it can overflow where g does not
+                return
         for x, place in zip(self.variables, self.slices, strict=True):
             inside = part.start <= place.start and place.stop <= part.stop
             if inside and not np.isfinite(self.gradients[place]).all():
                 raise NonFiniteError(
-                    f"the gradient of {x.name or f'a {x.shape} variable'} holds NaN or infinity; "
+                    f"the gradient of {_name(x)} holds NaN or infinity; "
                     f"nothing was updated. Try: detect_anomaly() to find its origin, a smaller "
                     f"learning rate, or a loss on logits."
                 )
@@ -87,8 +89,8 @@ class Optimizer:
     """What all optimizers share; a subclass says how one range of the buffer moves.
 
     learning_rate  a number, or a function of the number of updates made so far
-    Errors: GraphError (no variable has a gradient), NonFiniteError (names the variable; nothing
-    has changed when it is raised).
+    Errors: GraphError (no variable has a gradient), ShapeError, NonFiniteError (names the
+    variable). Nothing has changed when one is raised.
     """
 
     slots: Mapping[str, float] = {}  # names of the moments, and their initial values
@@ -120,13 +122,21 @@ class Optimizer:
         """One update of every variable that has a gradient, then of its constraint."""
         pairs = [(g, x) for g, x in grads_and_vars if g is not None]
         if not pairs:
-            names = ", ".join(x.name or f"a {x.shape} tensor" for _, x in grads_and_vars)
+            names = ", ".join(_name(x) for _, x in grads_and_vars)
             raise GraphError(
                 f"no gradients for any variable ({names or 'the list is empty'}). "
                 f"Try: a var_list of variables that the loss depends on."
             )
+        for g, x in pairs:
+            if g.shape != x.shape:
+                raise ShapeError(
+                    f"the gradient of {_name(x)} is {g.shape}, but the variable is {x.shape}. "
+                    f"Try: compute_gradients(loss, var_list), which pairs them."
+                )
         self.create_slots([x for _, x in pairs])
-        gradients = {id(x): g for g, x in pairs}
+        for pack in self._packs:
+            pack.repack()
+        gradients = {id(x): array_of(g) for g, x in pairs}
         parts = [(pack, part) for pack in self._packs for part in pack.gather(gradients)]
         for pack, part in parts:
             pack.check_finite(part)
@@ -134,7 +144,6 @@ class Optimizer:
         step_size = rate(self.steps) if callable(rate) else rate
         self.steps += 1
         for pack, part in parts:
-            pack.repack()
             moments = [slot[part] for slot in pack.slots.values()]
             self._update(step_size, pack.values[part], pack.gradients[part], *moments)
         for _, x in pairs:
@@ -153,6 +162,7 @@ class Optimizer:
         kinds: dict[tuple[Any, str], list[Tensor]] = {}
         for x in var_list:
             if id(x) not in known and x.requires_grad:
+                known.add(id(x))
                 kinds.setdefault((x.dtype, x.device), []).append(x)
         self._packs += [_Pack(variables, self.slots) for variables in kinds.values()]
 
@@ -193,8 +203,9 @@ class Optimizer:
     def _named_slots(self) -> list[tuple[str, Tensor, Array, slice]]:
         packed = [(p, x, place) for p in self._packs
                   for x, place in zip(p.variables, p.slices, strict=True)]  # fmt: skip
+        names = [x.name for _, x, _ in packed]
         return [
-            (f"{slot}.{x.name or i}", x, array, place)
+            (f"{slot}.{x.name if x.name and names.count(x.name) == 1 else i}", x, array, place)
             for i, (pack, x, place) in enumerate(packed)
             for slot, array in pack.slots.items()
         ]
@@ -320,6 +331,10 @@ def linear_decay(initial: float, final: float, decay_steps: int) -> Schedule:
 
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _name(x: Tensor) -> str:
+    return x.name or f"a {x.shape} variable"
 
 
 def _check(holds: bool, name: str, value: object, expected: str) -> None:

@@ -81,18 +81,29 @@ def freed(node: Tensor) -> GraphError:
     )
 
 
-def changed_in_place(node: Tensor) -> GraphError:
+def changed_in_place(node: Tensor, inputs: Sequence[Tensor]) -> GraphError:
     """A value the pullback would read is no longer the one the forward pass used."""
     made_by = f"{node.op.name if node.op else 'an op'}{_at(node.source)}"
     now = f", before this backward pass{_at(user_line())}"
-    if node.version:
-        what = f"{label(node)} was computed, then changed in place"
+    if node.changed:
+        changed = node
+        what = f"{label(node)} was computed"
     else:
-        tensors = [x for x in node.inputs or () if hasattr(x, "version")]
-        changed = max(tensors, key=lambda x: x.version)
-        what = f"{label(changed)} was used by {made_by}, then changed in place{_at(changed.source)}"
+        changed = inputs[0]
+        what = f"{label(changed)} was used by {made_by}"
     hint = "" if node.source else "; wrap the code in record_source() to see the lines"
-    return GraphError(f"{what}{now}. Try: compute the forward pass again after the change{hint}.")
+    return GraphError(
+        f"{what}, then changed in place{_at(changed.changed_at)}{now}. "
+        f"Try: compute the forward pass again after the change{hint}."
+    )
+
+
+def wrong_device(x: Tensor, value: Any) -> DeviceError:
+    """A new value that lies in another memory."""
+    return DeviceError(
+        f"assign: {label(x)} is on {x.device}, the new value on {backend.device_of(value)}; "
+        f'nothing is copied silently. Try: backend.to_device(value, "{x.device}").'
+    )
 
 
 def no_pullback(op: Op[...], position: int) -> GraphError:
@@ -137,11 +148,10 @@ def check_finite_backward(node: Tensor, position: int, gradient: Any) -> None:
     if _finite(gradient):
         return
     name = node.op.name if node.op else "the op"
-    arrays = [x.data if hasattr(x, "data") and hasattr(x, "op") else x for x in node.inputs or ()]
     raise NonFiniteError(
         f"first non-finite gradient: backward through {name}{_at(node.source)} gives "
         f"{_first_bad(gradient)} for input {position}; "
-        f"inputs: {', '.join(map(_range, arrays))}. {_remedy(name)}"
+        f"inputs: {', '.join(map(_range, node.arrays))}. {_remedy(name)}"
     )
 
 

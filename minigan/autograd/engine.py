@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import update_wrapper
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeAlias
 
 import numpy as np
@@ -33,7 +34,7 @@ Value: TypeAlias = Any  # an array or a Tensor: ops and pullbacks take both
 Pullback: TypeAlias = Callable[..., Value]
 P = ParamSpec("P")
 
-_age = itertools.count()
+_clock = itertools.count(1)  # ticks when a value is made or changed: says which came first
 
 
 # ── modes ────────────────────────────────────────────────────────────────────────────────────
@@ -101,15 +102,17 @@ class Tensor(Operators):
     name: str | None  # used in messages
     op: Any  # the Op that made it; None for a leaf, a value that no recorded op made
     inputs: Any  # what it was made from, a tuple; None once backward has freed it
-    input_versions: int  # the sum of its inputs' versions when it was made
-    age: int  # an op's output is younger than its inputs: a topological order
-    version: int  # how often the data was changed in place
-    source: str | None  # the line that made or last changed it, when sources are recorded
-    grad_version: int  # the version of the data for which `grad` was computed
+    arrays: Any  # the inputs as the op saw them, Tensors replaced by their arrays
+    parents: Any  # the Tensors among the inputs
+    age: int  # when, by the clock; an op's output is younger than its inputs
+    changed: int  # when the data was last changed in place, by the clock; 0 for never
+    source: str | None  # the line that made it, when sources are recorded
+    changed_at: str | None  # the line that last changed it in place, likewise
+    grad_age: int  # when `grad` was computed, by the clock
 
     __slots__ = (
-        "data", "requires_grad", "grad", "name", "op", "inputs",
-        "input_versions", "age", "version", "source", "grad_version",
+        "data", "requires_grad", "grad", "name", "op", "inputs", "arrays", "parents",
+        "age", "changed", "source", "changed_at", "grad_age",
     )  # fmt: skip
     __array_ufunc__ = None  # array * Tensor calls Tensor.__rmul__, not NumPy's loop
 
@@ -123,18 +126,22 @@ class Tensor(Operators):
                 f"gradients need floating-point numbers, not {data.dtype}. "
                 f'Try: Tensor(x.astype("float32"), requires_grad=True).'
             )
-        self._set(data, requires_grad, None, (), 0)
+        self._set(data, requires_grad)
         self.name = name
 
-    def _set(self, data: Array, requires_grad: bool, op: Any, inputs: Any, versions: int) -> None:
+    def _set(
+        self, data: Array, requires_grad: bool,
+        op: Any = None, inputs: Any = (), arrays: Any = (), parents: Any = (),
+    ) -> None:  # fmt: skip
         self.data = data
         self.requires_grad = requires_grad
         self.op = op
         self.inputs = inputs
-        self.input_versions = versions
-        self.age = next(_age)
-        self.version = 0
-        self.grad = self.name = self.source = None
+        self.arrays = arrays
+        self.parents = parents
+        self.age = next(_clock)
+        self.changed = 0
+        self.grad = self.name = self.source = self.changed_at = None
 
     def backward(
         self, g: Value | None = None, create_graph: bool = False, retain_graph: bool = False
@@ -148,12 +155,12 @@ class Tensor(Operators):
             raise diagnostics.no_leaves(self)
         gradients = grad(self, leaves, g, create_graph, retain_graph)
         for leaf, gradient in zip(leaves, gradients, strict=True):
-            if leaf.grad is not None and leaf.grad_version != leaf.version:
+            if leaf.grad is not None and leaf.changed > leaf.grad_age:
                 warnings.warn(
                     diagnostics.stale_grad(leaf), GradientAccumulationWarning, stacklevel=2
                 )
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
-            leaf.grad_version = leaf.version
+            leaf.grad_age = next(_clock)
 
     def detach(self) -> Tensor:
         """The same data as a constant: gradients stop here (TensorFlow's stop_gradient)."""
@@ -161,14 +168,18 @@ class Tensor(Operators):
 
     def assign(self, value: Any) -> None:
         """Overwrite the data in place; a graph that used the old value then refuses backward."""
-        self.data[...] = value.data if isinstance(value, Tensor) else value
+        value = array_of(value)
+        if not backend.is_array(value):
+            value = backend.asarray(value, device=self.device)
+        if backend.device_of(value) != self.device:
+            raise diagnostics.wrong_device(self, value)
+        self.data[...] = value
         self.mark_changed()
 
     def mark_changed(self) -> None:
         """Say that the data was written in place, as optimizers do."""
-        self.version += 1
-        if _mode.get().sources:
-            self.source = diagnostics.user_line()
+        self.changed = next(_clock)
+        self.changed_at = diagnostics.user_line() if _mode.get().sources else None
 
 
 def stop_gradient(x: Value) -> Value:
@@ -205,21 +216,19 @@ class Op(Generic[P]):
         with *inputs has one rule for all of them, which is also told the position:
         (g, y, position, *inputs).
         """
-        self.rules = rules
+        missing = 0 if self.variadic else self.arity - len(rules)
+        self.rules = (*rules, *[None] * missing)
 
     def __call__(self, *inputs: P.args, **keywords: P.kwargs) -> Tensor:
         """Compute, and record how if an input requires gradients."""
         arguments: tuple[Any, ...] = inputs
         if keywords or len(inputs) < self.arity:
             arguments = self._complete(inputs, keywords)
-        tensors = recorded = False
-        versions = 0
-        arrays = []
+        arrays, parents, recorded = [], [], False
         for x in arguments:
             if isinstance(x, Tensor):
-                tensors = True
+                parents.append(x)
                 recorded = recorded or x.requires_grad
-                versions += x.version
                 x = x.data
             arrays.append(x)
         try:
@@ -228,7 +237,7 @@ class Op(Generic[P]):
             diagnostics.explain(error, self.name, arrays)
             raise
 
-        if not tensors:
+        if not parents:
             return data  # type: ignore[no-any-return]
         mode = _mode.get()
         if mode.anomalies:
@@ -237,9 +246,9 @@ class Op(Generic[P]):
             data = np.asarray(data)
         y = Tensor.__new__(Tensor)
         if recorded and mode.record and data.dtype.kind in "fc":
-            y._set(data, True, self, arguments, versions)
+            y._set(data, True, self, arguments, arrays, parents)
         else:
-            y._set(data, False, None, (), 0)
+            y._set(data, False)
         if mode.sources:
             y.source = diagnostics.user_line()
         return y
@@ -253,14 +262,15 @@ class Op(Generic[P]):
         bound.apply_defaults()
         return bound.args
 
-    def pull_back(self, position: int, g: Value, y: Value, inputs: Sequence[Any]) -> Value:
-        """The gradient of one input."""
-        if self.variadic:
-            return self.rules[0](g, y, position, *inputs)
-        rule = self.rules[position] if position < len(self.rules) else None
-        if rule is None:
-            raise diagnostics.no_pullback(self, position)
-        return rule(g, y, *inputs)
+    def rules_for(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The rule of each input: (g, y, *inputs) -> gradient of that input."""
+        if not self.variadic:
+            return self.rules
+        (rule,) = self.rules
+        return [
+            lambda g, y, *inputs, position=position: rule(g, y, position, *inputs)
+            for position in range(len(inputs))
+        ]
 
     def __repr__(self) -> str:
         return f"<op {self.name}{self.signature}>"
@@ -306,7 +316,7 @@ def grad(
         elif key in owned:
             cotangents[key] += g
         else:
-            cotangents[key] = _like(cotangents[key] + g, x)
+            cotangents[key] = _like(cotangents[key] + g, x.data)
             fresh = True
         if fresh:
             owned.add(key)
@@ -319,20 +329,23 @@ def grad(
     while path:
         node = path.pop()  # youngest first: every user of node has been visited
         inputs = node.inputs
-        if node.version or node.input_versions != _versions(inputs):
-            raise diagnostics.changed_in_place(node)
+        changed = [x for x in node.parents if x.changed > node.age]
+        if changed or node.changed:
+            raise diagnostics.changed_in_place(node, changed)
         gy = cotangents[id(node)] if id(node) in targets else cotangents.pop(id(node))
         owned.discard(id(node))  # the pullbacks may hand parts of gy on
-        values = inputs if create_graph else [array_of(x) for x in inputs]
-        value = node if create_graph else node.data
-        for position, x in enumerate(inputs):
-            if id(x) in reached:
-                gx = _like(node.op.pull_back(position, gy, value, values), x)
-                if anomalies:
-                    diagnostics.check_finite_backward(node, position, array_of(gx))
-                accumulate(x, gx, fresh=not create_graph and gx is not gy and gx.base is None)
+        y_seen, inputs_seen = (node, inputs) if create_graph else (node.data, node.arrays)
+        for position, (x, rule) in enumerate(zip(inputs, node.op.rules_for(inputs), strict=True)):
+            if id(x) not in reached:
+                continue
+            if rule is None:
+                raise diagnostics.no_pullback(node.op, position)
+            gx = _like(rule(gy, y_seen, *inputs_seen), x.data)
+            if anomalies:
+                diagnostics.check_finite_backward(node, position, array_of(gx))
+            accumulate(x, gx, fresh=not create_graph and gx is not gy and gx.base is None)
         if not (create_graph or retain_graph):
-            node.inputs = None  # frees the activations as the walk goes
+            node.inputs = node.arrays = node.parents = None  # frees memory as the walk goes
 
     results = [cotangents.get(id(x)) for x in wrt]
     if create_graph:
@@ -348,18 +361,11 @@ def _path(outputs: Sequence[Tensor], targets: set[int]) -> tuple[list[Tensor], s
     Only these are visited: the generator's step never computes the discriminator's gradients.
     """
     found: dict[int, Tensor] = {}
-    stack = [y for y in outputs if y.requires_grad]
-    while stack:
-        node = stack.pop()
-        if id(node) not in found:
-            found[id(node)] = node
-            if node.inputs is None:
-                raise diagnostics.freed(node)
-            stack += [x for x in node.inputs if isinstance(x, Tensor) and x.requires_grad]
+    found = _ancestors(outputs)
+    reached = targets & found.keys()
     path = []
-    reached = {key for key in targets if key in found}
-    for node in sorted(found.values(), key=lambda node: node.age):
-        if not reached.isdisjoint(map(id, node.inputs)):
+    for node in sorted(found.values(), key=attrgetter("age")):
+        if not reached.isdisjoint(map(id, node.parents)):
             reached.add(id(node))
             path.append(node)
     return path, reached
@@ -367,16 +373,22 @@ def _path(outputs: Sequence[Tensor], targets: set[int]) -> tuple[list[Tensor], s
 
 def leaves_of(y: Tensor) -> list[Tensor]:
     """The leaves that require gradients and from which y was computed, oldest first."""
+    leaves = (x for x in _ancestors([y]).values() if x.op is None)
+    return sorted(leaves, key=attrgetter("age"))
+
+
+def _ancestors(outputs: Sequence[Tensor]) -> dict[int, Tensor]:
+    """The outputs and everything they were computed from that requires gradients, by id."""
     found: dict[int, Tensor] = {}
-    stack = [y]
+    stack = list(outputs)
     while stack:
         node = stack.pop()
         if node.requires_grad and id(node) not in found:
             found[id(node)] = node
-            if node.inputs is None:
+            if node.parents is None:
                 raise diagnostics.freed(node)
-            stack += [x for x in node.inputs if isinstance(x, Tensor)]
-    return sorted((x for x in found.values() if x.op is None), key=lambda x: x.age)
+            stack += node.parents
+    return found
 
 
 def _seed(y: Tensor, g: Value | None, create_graph: bool) -> Value:
@@ -386,7 +398,7 @@ def _seed(y: Tensor, g: Value | None, create_graph: bool) -> Value:
             raise diagnostics.not_one_number(y)
         g = np.ones_like(y.data)
     elif not isinstance(g, Tensor) and not backend.is_array(g):
-        g = np.asarray(g)
+        g = backend.asarray(g, device=y.device)
     if g.shape != y.shape:
         raise ShapeError(
             f"the cotangent g has shape {g.shape}, but y has {y.shape}. "
@@ -394,10 +406,10 @@ def _seed(y: Tensor, g: Value | None, create_graph: bool) -> Value:
         )
     if create_graph and not isinstance(g, Tensor):
         g = Tensor(g)
-    return _like(g if create_graph else array_of(g), y)
+    return _like(g if create_graph else array_of(g), y.data)
 
 
-def _like(g: Value, x: Tensor) -> Value:
+def _like(g: Value, x: Array) -> Value:
     """g with the shape and dtype of x: the adjoints of broadcasting and of dtype promotion."""
     if isinstance(g, np.generic):  # NumPy's full reductions return scalars
         g = np.asarray(g)
@@ -416,7 +428,3 @@ def sum_to(g: Value, shape: tuple[int, ...]) -> Value:
 def array_of(x: Any) -> Any:
     """The data of a Tensor; anything else as it is."""
     return x.data if isinstance(x, Tensor) else x
-
-
-def _versions(inputs: Sequence[Any]) -> int:
-    return sum([x.version for x in inputs if isinstance(x, Tensor)])

@@ -1,6 +1,7 @@
 """The graph behind some results, as a list to draw or to write to a file."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from minigan.autograd.engine import Tensor
@@ -26,17 +27,17 @@ def nodes_of(outputs: Sequence[Tensor]) -> list[GraphNode]:
         node = stack.pop()
         if id(node) not in found:
             found[id(node)] = node
-            stack += [x for x in node.inputs or () if isinstance(x, Tensor)]
+            stack += node.parents or ()
 
     names: dict[int, str] = {}
     counts: dict[str, int] = {}
     nodes = []
-    for node in sorted(found.values(), key=lambda node: node.age):
+    for node in sorted(found.values(), key=attrgetter("age")):
         op = node.op.name if node.op else "leaf"
         base = node.name or op
         number = counts[base] = counts.get(base, -1) + 1
         name = base if number == 0 and node.name else f"{base}_{number}"
         names[id(node)] = name
-        inputs = tuple(names[id(x)] for x in node.inputs or () if isinstance(x, Tensor))
+        inputs = tuple(names[id(x)] for x in node.parents or ())
         nodes.append(GraphNode(name, op, inputs, node.shape))
     return nodes

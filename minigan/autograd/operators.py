@@ -98,7 +98,8 @@ class Operators:
     # shape and indexing: differentiable
 
     def __getitem__(self, index: Any) -> Tensor:
-        return registry["getitem"](self, _data(index))
+        parts = tuple(map(_data, index)) if isinstance(index, tuple) else _data(index)
+        return registry["getitem"](self, parts)
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same numbers in another shape; one -1 is worked out."""
@@ -223,4 +224,6 @@ def _data(x: Any) -> Any:
 
 
 def _as_tuple(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    if len(shape) == 1 and not isinstance(shape[0], int | np.integer):
+        return tuple(shape[0])
+    return shape

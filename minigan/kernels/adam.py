@@ -1,5 +1,6 @@
 """Adam's update of a flat buffer, in place."""
 
+import math
 from functools import singledispatch
 
 import numpy as np
@@ -21,13 +22,17 @@ def adam_update(
     beta2: float,
     epsilon: float,
 ) -> None:
-    """One step of Adam.
+    """One step of Adam, on flat arrays of one dtype.
 
-    m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  w -= step_size m / (sqrt(v) + epsilon).
+    m += (1 - beta1) (g - m);  v += (1 - beta2) (g^2 - v);  w -= step_size m / (sqrt(v) + epsilon)
 
-    All flat and of one dtype. Twelve passes over the numbers, made block by block so that only the
-    first one waits for memory: 0.24 ms for 216,000 parameters against 3.2 ms as written above.
+    m and v hold the moments un-normalised, m / (1 - beta1) and v / (1 - beta2): that takes ten
+    passes over the numbers, not twelve. They are made block by block, so that only the first one
+    waits for memory: 0.24 ms for 216,000 parameters against 3.2 ms as written above.
     """
+    m_scale, v_scale = 1 - beta1, math.sqrt(1 - beta2)
+    step_size *= m_scale / v_scale
+    epsilon /= v_scale
     scratch = np.empty_like(w, shape=(min(BLOCK, w.size),))
     for start in range(0, w.size, BLOCK):
         block = slice(start, start + BLOCK)
@@ -41,12 +46,10 @@ def _update(
     w: Array, g: Array, m: Array, v: Array, t: Array,
     step_size: float, beta1: float, beta2: float, epsilon: float,
 ) -> None:  # fmt: skip
-    np.subtract(g, m, out=t)
-    t *= 1 - beta1
-    m += t
+    m *= beta1
+    m += g
+    v *= beta2
     np.multiply(g, g, out=t)
-    t -= v
-    t *= 1 - beta2
     v += t
     np.sqrt(v, out=t)
     t += epsilon

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigan.autograd.engine import Value, op
+from minigan.errors import ConfigError
 from minigan.kernels.activation import sigmoid as sigmoid_kernel
 
 
@@ -36,6 +37,11 @@ relu.pullbacks(lambda g, y, x: g * (x > 0))
 @op
 def leaky_relu(x: Value, alpha: float = 0.2) -> Value:
     """x, or alpha * x where x is negative. The gradient at 0 is 1, as of maximum(x, alpha * x)."""
+    if not 0 <= alpha <= 1:
+        raise ConfigError(
+            f"leaky_relu: alpha is {alpha}, but must be in [0, 1] for maximum(x, alpha * x) to be "
+            f"the function. Try: alpha=0.2."
+        )
     return np.maximum(x, alpha * x)
 
 

@@ -1,8 +1,11 @@
 """Matrix products."""
 
+import numpy as np
+
 from minigan.autograd.engine import Value, op
 from minigan.autograd.ops.shape import broadcast_to
 from minigan.errors import ShapeError
+from minigan.kernels.product import product
 from minigan.kernels.reduction import sum_rows as sum_rows_kernel
 
 
@@ -12,7 +15,7 @@ def matmul(x: Value, w: Value) -> Value:
 
     Shapes: (..., N, I) @ (..., I, O) -> (..., N, O).
     """
-    return x @ w
+    return product(x, w)
 
 
 def _matmul_pullback_to_x(g: Value, y: Value, x: Value, w: Value) -> Value:
@@ -57,13 +60,17 @@ def dense(x: Value, w: Value, b: Value) -> Value:
             f"dense: x is {x.shape}, but the kernel is {w.shape}: they need shapes (N, I) and "
             f"(I, O). Try: flatten x to (N, {w.shape[0]})."
         )
-    y = x @ w
-    y += b
-    return y
+    if b.shape != w.shape[1:]:
+        raise ShapeError(
+            f"dense: the bias is {b.shape}, but the kernel is {w.shape}. "
+            f"Try: a bias of shape {w.shape[1:]}."
+        )
+    y = product(x, w)
+    return np.add(y, b, out=y) if b.dtype == y.dtype else y + b
 
 
 dense.pullbacks(
-    lambda g, y, x, w, b: g @ w.T,
-    lambda g, y, x, w, b: x.T @ g,
+    lambda g, y, x, w, b: matmul(g, w.T),
+    lambda g, y, x, w, b: matmul(x.T, g),
     lambda g, y, x, w, b: sum_rows(g),
 )

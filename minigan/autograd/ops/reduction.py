@@ -69,7 +69,9 @@ max.pullbacks(_max_pullback)
 
 
 def _with_lost_axes(g: Value, x: Value, axis: Axis) -> Value:
-    """g with the shape that keepdims=True would have given it."""
+    """g with the shape that keepdims=True would have given it; one number broadcasts anyway."""
+    if g.ndim == 0:
+        return g
     lost = _lost_axes(x, axis)
     return g.reshape(tuple(1 if i in lost else n for i, n in enumerate(x.shape)))
 

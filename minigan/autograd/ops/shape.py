@@ -127,6 +127,11 @@ def split(x: Value, sections: int | Sequence[int], axis: int = 0) -> list[Tensor
 @op
 def pad(x: Value, pad_width: Sequence[tuple[int, int]]) -> Value:
     """Zeros around x: (before, after) for each axis."""
+    if np.shape(pad_width) != (x.ndim, 2):
+        raise ShapeError(
+            f"pad: pad_width is {pad_width}, but must be (before, after) for each of the {x.ndim} "
+            f"axes of x. Try: {[(1, 1)] * x.ndim}, which adds one zero on every side."
+        )
     return np.pad(x, pad_width)
 
 
@@ -153,7 +158,8 @@ def put(x: Value, index: Any, shape: Shape) -> Value:
     elif backend.is_array(index):
         np.add.at(y, index, x)
     else:  # CuPy's add.at takes one array: where each element lies in the flat buffer
-        np.add.at(flat, np.arange(flat.size).reshape(shape)[index], x)
+        places = backend.to_device(np.arange(flat.size), backend.device_of(x)).reshape(shape)
+        np.add.at(flat, places[index], x)
     return y
 
 
