@@ -7,7 +7,8 @@ simultaneous   both gradients are taken from the weights before the step, then b
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.autograd import no_grad
+from minigan.autograd import Tensor, no_grad
+from minigan.autograd.ops import concatenate
 from minigan.gan.models import GAN
 from minigan.gan.objectives import Objective
 from minigan.optimizers import Optimizer
@@ -38,7 +39,7 @@ class Players:
 
         with no_grad():  # D's step needs no gradient of G
             fake = generator(d_noise)
-        d_loss = self.objective.discriminator(discriminator(real), discriminator(fake))
+        d_loss = self.objective.discriminator(*self._judge(real, fake))
         self.d_optimizer.minimize(d_loss, self.d_variables)
 
         g_loss = self.objective.generator(discriminator(generator(g_noise)))
@@ -60,6 +61,11 @@ class Players:
         self.d_optimizer.apply_gradients(d_gradients)
         self.g_optimizer.apply_gradients(g_gradients)
         return d_loss.item(), g_loss.item()
+
+    def _judge(self, real: Any, fake: Any) -> tuple[Tensor, Tensor]:
+        """D's logits for real and fake in one pass: one product of 2 N rows beats two of N."""
+        logits = self.gan.discriminator(concatenate([real, fake]))  # (2 N, 1)
+        return logits[: len(real)], logits[len(real) :]
 
     def losses(self, real: Any, noise: Any) -> tuple[float, float]:
         """Both losses as they stand, without an update: for summaries."""

@@ -127,9 +127,9 @@ class Module:
                 )
         for name, target in targets.items():
             if name in parameters:
-                target.assign(backend.to_device(state[name], target.device))
+                target.assign(backend.asarray(state[name], device=target.device))
             else:
-                target[...] = backend.to_device(state[name], backend.device_of(target))
+                target[...] = backend.asarray(state[name], device=backend.device_of(target))
 
     def to(self, device: str) -> Self:
         """Move all parameters and buffers to a device; returns the module itself."""
@@ -178,7 +178,8 @@ class Module:
     def regularization_loss(self) -> Tensor:
         """The sum of all penalties that the layers below collect, to be added to the loss."""
         penalties = [p for _, module in self.named_modules() for p in module.penalties()]
-        return sum(penalties, start=Tensor(np.float32(0)))
+        device = next((x.device for x in self.parameters()), "cpu")
+        return sum(penalties, start=Tensor(backend.asarray(np.float32(0), device=device)))
 
     def penalties(self) -> list[Tensor]:
         """The penalties of this module itself."""

@@ -1,0 +1,120 @@
+"""Kernels against their readable twins, and the seam for other array types."""
+
+import numpy as np
+import pytest
+
+from minigan import backend
+from minigan.autograd import Tensor, ops
+from minigan.kernels.activation import sigmoid
+from minigan.kernels.adam import BLOCK, adam_update
+from minigan.kernels.product import product
+from minigan.kernels.reduction import sum_rows
+from minigan.optimizers import Adam
+from minigan.testing.strict import StrictArray
+
+RNG = np.random.default_rng(0)
+
+
+def adam_as_in_the_textbook(w, g, m, v, step_size, beta1, beta2, epsilon):
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    return w - step_size * m / (np.sqrt(v) + epsilon), m, v
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 100_000])
+def test_adam(size, dtype, on_device):
+    options = {"step_size": 0.01, "beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}
+    w, g, m = RNG.normal(size=(3, size)).astype(dtype)
+    v = np.square(RNG.normal(size=size)).astype(dtype)
+    arrays = [on_device(x.copy()) for x in (w, g, m, v)]
+    for _ in range(3):
+        adam_update(*arrays, **options)
+        w, m, v = adam_as_in_the_textbook(w, g, m, v, **options)
+    eps = np.finfo(dtype).eps
+    for name, ours, expected in zip("wgmv", arrays, (w, g, m, v), strict=True):
+        np.testing.assert_allclose(
+            backend.to_host(ours), expected, rtol=20 * eps, atol=20 * eps, err_msg=name
+        )
+    np.testing.assert_array_equal(backend.to_host(arrays[1]), g)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (3, 4), (2, 0, 3)])
+def test_sigmoid(shape, dtype, on_device):
+    x = np.asarray(3 * RNG.normal(size=shape)).astype(dtype)
+    before = x.copy()
+    y = sigmoid(on_device(x))
+    assert (y.shape, y.dtype) == (shape, np.dtype(dtype))
+    np.testing.assert_allclose(
+        backend.to_host(y), 1 / (1 + np.exp(-x.astype(float))), rtol=4 * np.finfo(dtype).eps
+    )
+    np.testing.assert_array_equal(x, before)
+
+
+def test_sigmoid_of_integers():
+    assert sigmoid(np.array([0, 1000, -1000])).tolist()[:2] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (128, 784), (5, 0)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sum_rows(shape, dtype, on_device):
+    x = RNG.normal(size=shape).astype(dtype)
+    y = sum_rows(on_device(x))
+    assert y.dtype == dtype
+    np.testing.assert_allclose(
+        backend.to_host(y), x.astype(float).sum(0), rtol=1e-5, atol=300 * np.finfo(dtype).eps
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "w"),
+    [((2, 3), (3, 4)), ((128, 1), (1, 128)), ((0, 3), (3, 2)), ((2, 0), (0, 2)),
+     ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((3,), (3,)), ((2, 3), (3,))],
+)  # fmt: skip
+def test_product(x, w, on_device):
+    a, b = RNG.normal(size=x), RNG.normal(size=w)
+    ours = product(on_device(a), on_device(b))
+    expected = np.matmul(a, b)
+    assert ours.shape == expected.shape
+    ours = backend.to_host(ours) if backend.is_array(ours) else ours
+    np.testing.assert_allclose(ours, expected, rtol=1e-13, atol=1e-13)
+
+
+# ── the seam ─────────────────────────────────────────────────────────────────────────────────
+
+
+class OtherArray(StrictArray):
+    """An array type whose kernels are its own."""
+
+
+def test_a_kernel_is_chosen_by_the_type_of_its_first_array():
+    """A twin registered for a type is used by the ops and optimizers; others keep theirs."""
+    calls = []
+
+    def twin(kernel):
+        def call(x, *rest, **options):
+            calls.append(kernel.__name__)
+            return kernel.dispatch(StrictArray)(x, *rest, **options)
+
+        kernel.register(OtherArray)(call)
+
+    for kernel in (sigmoid, sum_rows, product, adam_update):
+        twin(kernel)
+
+    def other(*shape):
+        return OtherArray(np.ones(shape))
+
+    ops.sigmoid(Tensor(other(2, 2)))
+    ops.sum_rows(Tensor(other(2, 2)))
+    ops.matmul(Tensor(other(2, 2)), Tensor(other(2, 2)))
+    assert calls == ["sigmoid", "sum_rows", "product"]
+    ops.sigmoid(Tensor(np.ones(2)))
+    ops.sigmoid(Tensor(StrictArray(np.ones(2))))
+    assert len(calls) == 3
+    adam_update(other(2), other(2), other(2), other(2),
+                step_size=0.1, beta1=0.9, beta2=0.99, epsilon=1e-8)  # fmt: skip
+    assert calls[3:] == ["adam_update"]
+    x = Tensor(np.ones(2), requires_grad=True)
+    Adam().apply_gradients([(np.ones(2), x)])
+    assert len(calls) == 4
