@@ -52,9 +52,9 @@ def walk_back(order):
     cotangents, passed = defaultdict(float), defaultdict(float)
     cotangents[order[0].name] = 1.0
     for node in order:
-        for position, parent in enumerate(node.inputs):
-            g = cotangents[node.name]
-            share = float(node.op.pull_back(position, g, node.data, node.arrays))
+        g = cotangents[node.name]
+        for parent, pullback in zip(node.inputs, node.op.rules, strict=True):
+            share = float(pullback(g, node.data, *node.arrays))
             cotangents[parent.name] += share
             passed[node.name, parent.name] += share
     return dict(cotangents), passed

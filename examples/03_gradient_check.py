@@ -139,9 +139,10 @@ assert network_error < 1e-6
 assert good_error < 1e-8
 assert np.isclose(bad_error, 1e-3, rtol=0.01)
 
-# Exercise. Give this operation its pullback, by the product rule:
+# Exercise. What is the pullback of swish(x) = x sigmoid(x)? Write it, by the product rule, as
+# swish_pullback(g, y, x), and let the machine check it:
 #     @mg.op
 #     def swish(x):
 #         return x * mg.sigmoid(x)
-# Write it as swish.pullbacks(lambda g, y, x: ...) and let the machine check it:
+#     swish.pullbacks(swish_pullback)
 #     assert relative_error(lambda x: mg.mean(swish(x)), [points]) < 1e-8

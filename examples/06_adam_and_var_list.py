@@ -137,8 +137,8 @@ assert np.allclose(w.numpy(), by_hand, rtol=1e-12)
 assert np.allclose(tensorflow_steps, gradients / (gradients + 1e-8 / np.sqrt(1 - 0.999)))
 assert np.allclose(pytorch_steps, gradients / (gradients + 1e-8))
 assert default == [name for name, _ in gan.named_parameters()]
-assert abs(opinions[-500:].mean() - 0.5) < 0.03
-assert bribed[-500:].mean() > 0.54
+assert abs(opinions[-500:].mean() - 0.5) < 0.02
+assert bribed[-500:].mean() > 0.52
 
 # Exercise. The gradient of a weight is 5 at every update. How far have 10 updates with a learning
 # rate of 0.1 moved it? Work it out from the formulas, write it as `answer`, and check:

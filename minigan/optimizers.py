@@ -181,7 +181,7 @@ class Optimizer:
     def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take over a saved state, all of it or nothing; create_slots comes first.
 
-        Errors: CheckpointError if names or shapes differ.
+        Errors: CheckpointError if names, shapes or dtypes differ.
         """
         places = {name: (x, slot, place) for name, x, slot, place in self._named_slots()}
         if {*places, "steps"} != set(state):
@@ -191,10 +191,11 @@ class Optimizer:
                 f"only. Try: the checkpoint of the same model and optimizer."
             )
         for name, (x, _, _) in places.items():
-            if state[name].shape != x.shape:
+            new = state[name]
+            if new.shape != x.shape or new.dtype != x.dtype:
                 raise CheckpointError(
-                    f"the optimizer's {name} is {state[name].shape}, the variable {x.shape}. "
-                    f"Try: the checkpoint of the same model."
+                    f"the optimizer's {name} is {new.shape} {new.dtype}, the variable {x.shape} "
+                    f"{x.dtype}. Try: the checkpoint of the same model."
                 )
         for name, (x, slot, place) in places.items():
             slot[place] = backend.to_device(state[name].reshape(-1), x.device)

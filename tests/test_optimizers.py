@@ -1,6 +1,7 @@
 """Optimizers: TensorFlow's numbers, the packed memory, what is refused, how a state resumes."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def host(x):
 
 TENTH = float(np.float32(0.1))  # TensorFlow keeps hyperparameters in float32
 GOLDEN_OPTIMIZERS = {
-    "adam_default/exact": lambda: Adam(),
+    "adam_default/exact": Adam,
     "adam_dcgan/exact": lambda: Adam(2e-4, beta1=0.5),
     "adam_seed001/exact": lambda: Adam(2e-4),
     "adam_eps1/exact": lambda: Adam(epsilon=1.0),
@@ -402,8 +403,8 @@ def test_dtypes_and_devices_are_packed_apart():
         for dtype, device in kinds
     ]
     optimizer = Adam(0.1)
-    pairs = [(backend.to_device(np.ones(2, t), d), x) for (t, d), x in zip(kinds, variables, strict=True)]
-    optimizer.apply_gradients(pairs)
+    ones = [backend.to_device(np.ones(2, dtype), device) for dtype, device in kinds]
+    optimizer.apply_gradients(list(zip(ones, variables, strict=True)))
     for (dtype, device), x in zip(kinds, variables, strict=True):
         assert (x.dtype, x.device) == (dtype, device)
         np.testing.assert_allclose(host(x), [0.9, 0.9], rtol=1e-6)
@@ -612,7 +613,7 @@ def test_the_learning_rate_may_be_set_between_steps(variable):
 
 def test_a_subclass_states_its_moments_and_its_rule(variable):
     class AdaGrad(Optimizer):
-        slots = {"sum": 0.1}
+        slots: ClassVar = {"sum": 0.1}
 
         def _update(self, rate, w, g, *moments):
             (s,) = moments

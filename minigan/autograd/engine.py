@@ -207,7 +207,7 @@ class Op(Generic[P]):
             p.default for p in self.signature.parameters.values() if p.default is not p.empty
         )
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in self.signature.parameters.values())
-        self.rules: tuple[Any, ...] = ()
+        self.rules: tuple[Any, ...] = (None,) * self.arity
 
     def pullbacks(self, *rules: Pullback | None) -> None:
         """One rule per input, in order: (g, y, *inputs) -> gradient of that input.
@@ -360,7 +360,6 @@ def _path(outputs: Sequence[Tensor], targets: set[int]) -> tuple[list[Tensor], s
 
     Only these are visited: the generator's step never computes the discriminator's gradients.
     """
-    found: dict[int, Tensor] = {}
     found = _ancestors(outputs)
     reached = targets & found.keys()
     path = []

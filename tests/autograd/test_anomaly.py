@@ -85,18 +85,17 @@ def test_backward_fault(fault, before, after, leaf):
 
 def test_the_whole_sentences(leaf):
     x = leaf([[0.5, 0.0], [1.0, 2.0]])
+    line = sys._getframe().f_lineno + 2
     with pytest.raises(NonFiniteError) as caught, detect_anomaly():
-        line = sys._getframe().f_lineno + 1
         ops.log(x)
     assert str(caught.value) == (
         f"first non-finite value: log at test_anomaly.py:{line} gives -inf at index (0, 1); "
         "inputs: (2, 2) float64 from 0 to 2. "
         "Try: sigmoid_cross_entropy_with_logits, which never takes log of 0."
     )
+    line = sys._getframe().f_lineno + 2
     with pytest.raises(NonFiniteError) as caught, detect_anomaly():
-        line = sys._getframe().f_lineno + 1
-        y = ops.sqrt(x)
-        grad(y.sum(), x)
+        grad(ops.sqrt(x).sum(), x)
     assert str(caught.value) == (
         f"first non-finite gradient: backward through sqrt at test_anomaly.py:{line} gives inf at "
         "index (0, 1) for input 0; inputs: (2, 2) float64 from 0 to 2. "
@@ -116,9 +115,9 @@ def test_second_derivatives_are_watched_too(leaf):
 
 
 def test_a_number_that_is_not_finite_is_shown_without_an_index(leaf):
-    with pytest.raises(NonFiniteError, match=r"log at .* gives -inf; inputs: \(\) float64 from 0"):
-        with detect_anomaly():
-            ops.log(leaf(0.0))
+    with pytest.raises(NonFiniteError) as caught, detect_anomaly():
+        ops.log(leaf(0.0))
+    assert "gives -inf; inputs: () float64 from 0 to 0. " in str(caught.value)
 
 
 def test_integers_and_finite_values_pass(leaf, on_device):

@@ -244,7 +244,7 @@ def test_split_names_the_divisors_way_out(leaf):
 
 def test_the_note_names_the_op_and_its_inputs(leaf):
     x, w = leaf(np.ones((2, 3))), leaf(np.ones((2, 4)), "float32")
-    with pytest.raises(ValueError, match="could not be broadcast|not broadcast|operands") as caught:
+    with pytest.raises(ValueError, match="broadcast") as caught:
         x + w
     assert caught.value.__notes__ == ["in add((2, 3) float64, (2, 4) float32)"]
     with pytest.raises((ValueError, TypeError)) as caught:

@@ -38,6 +38,7 @@ CASES: list[Case] = []
 
 
 def case(name, reference, *inputs, **keywords):
+    inputs = tuple(np.asarray(x) if isinstance(x, np.generic) else x for x in inputs)
     CASES.append(Case(name, reference, inputs, keywords))
 
 
@@ -111,7 +112,7 @@ UNARY = {
 }
 for name, (reference, sampler) in UNARY.items():
     for shape in [(2, 3), (), (0,), (2, 1, 2)]:
-        case(name, reference, np.asarray(sampler(*shape)))
+        case(name, reference, sampler(*shape))
 
 case("leaky_relu", lambda x: np.where(x < 0, x / 5, x), nonzero(2, 3))
 case("leaky_relu", lambda x, alpha: np.where(x < 0, alpha * x, x), nonzero(4), alpha=0.01)
@@ -136,7 +137,7 @@ BROADCASTS = [
 ]  # fmt: skip
 for name, (reference, first, second) in BINARY.items():
     for shape, other in BROADCASTS:
-        case(name, reference, np.asarray(first(*shape)), np.asarray(second(*other)))
+        case(name, reference, first(*shape), second(*other))
     case(name, reference, 1.6, second(3))
     if not name.startswith("sigmoid"):  # one logit for many labels is no use
         case(name, reference, first(2, 3), 1.6)
@@ -221,8 +222,9 @@ PRODUCTS = [
 for subscripts, shape, other in PRODUCTS:
     einsum = lambda x, w, s=subscripts: np.einsum(s, x, w)  # noqa: E731
     case("matmul", einsum, normal(*shape), normal(*other))
-case("dense", lambda x, w, b: np.einsum("ni,io->no", x, w) + b, normal(4, 3), normal(3, 2), normal(2))
-case("dense", lambda x, w, b: np.einsum("ni,io->no", x, w) + b, normal(0, 3), normal(3, 2), normal(2))
+for rows in (4, 0):
+    affine = lambda x, w, b: np.einsum("ni,io->no", x, w) + b  # noqa: E731
+    case("dense", affine, normal(rows, 3), normal(3, 2), normal(2))
 
 # ── the table: shapes, joining, cutting, indexing ────────────────────────────────────────────
 
@@ -317,7 +319,8 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 
 
 def test_every_op_has_a_case():
-    assert {c.name for c in CASES} == set(FUNCTIONS) == {*ops.__all__, "_join"}
+    assert {c.name for c in CASES} == set(FUNCTIONS)
+    assert set(ops.__all__) <= set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", ops.__all__)
@@ -583,7 +586,10 @@ def test_a_pullback_wrong_by_a_thousandth_is_noticed(name, position, place_tenso
     rules = [*op.rules]
     rules[position] = lambda *inputs: 1.001 * right(*inputs)
     monkeypatch.setattr(op, "rules", tuple(rules))
-    with pytest.raises(AssertionError, match="gradient to input"):
-        for c in CASES:
-            if c.name == name:
-                check_gradient(c, place_tensors)
+    with pytest.raises(AssertionError, match=f"{name}, gradient to input"):
+        check_gradients([c for c in CASES if c.name == name], place_tensors)
+
+
+def check_gradients(cases, place_tensors):
+    for c in cases:
+        check_gradient(c, place_tensors)

@@ -197,7 +197,7 @@ def test_initialize_needs_parameters():
     model(np.ones((1, 2), np.float32))  # the first try
     model.initialize(0)
     Dense(3, in_features=2).initialize(0)  # the second
-    with pytest.raises(ConfigError, match="^Dense has no kernel"):
+    with pytest.raises(ConfigError, match=r"^Dense has no kernel"):
         Dense(3).initialize(0)
 
 
