@@ -32,7 +32,7 @@ from minigan.plotting import grid_of
 from minigan.random import stream
 
 STEPS, BATCH, NOISE = 10_000, 32, 100  # the tutorials take batches of 128
-threadpool_limits(1)  # for products this small, threads mostly wait for each other
+threadpool_limits(1)  # a second thread gains little here, and waits while the machine is busy
 
 # ── 1. The data: 10,000 digits, as rows of 784 numbers in [0, 1] ─────────────────────────────
 
