@@ -122,9 +122,10 @@ for axes, title, rows in zip(panels[:2], ("real", "generated"), (real, fakes), s
     axes.imshow(grid_of(rows[:49].reshape(-1, 28, 28)), cmap="gray")
     axes.set_title(title, fontsize=20)
     axes.axis("off")
-for name, losses in ("D loss", d_losses), ("G loss", g_losses):
+for name, losses in ("discriminator", d_losses), ("generator", g_losses):
     smooth = np.convolve(losses, np.ones(100) / 100, mode="valid")
-    panels[2].plot(range(99, STEPS), smooth, linewidth=2.5, label=f"{name}, mean of 100 steps")
+    panels[2].plot(range(99, STEPS), smooth, linewidth=2.5, label=name)
+panels[2].set_title("losses, mean of 100 steps", fontsize=20)
 panels[2].set_xlabel("step", fontsize=18)
 panels[2].tick_params(labelsize=15)
 panels[2].grid(alpha=0.3)
