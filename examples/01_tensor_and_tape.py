@@ -32,7 +32,8 @@ w = mg.Tensor([[1.0], [-2.0]], requires_grad=True, name="w")  # a variable: grad
 b = mg.Tensor([0.5], requires_grad=True, name="b")
 
 print("1. a variable is an array with a name:")
-print(f"   w = {w.numpy().tolist()}, shape {w.shape}, {w.dtype}\n")
+print(f"   w = {w.numpy().tolist()}, shape {w.shape}")
+print(f"   {w.dtype}, NumPy's choice for Python numbers; TensorFlow takes float32\n")
 
 # ── 2. Each line computes at once ────────────────────────────────────────────────────────────
 

@@ -37,6 +37,7 @@ from minigan.initializers import (
     TruncatedNormal,
     Zeros,
 )
+from minigan.kernels.memory import keep_freed_memory
 from minigan.layers import (
     Dense,
     Dropout,
@@ -62,6 +63,8 @@ from minigan.optimizers import SGD, Adam, RMSProp
 from minigan.regularizers import L1, L2
 
 __version__ = "0.1.0"
+
+keep_freed_memory()
 
 __all__ = [  # noqa: RUF022
     "Adam", "ClipValue", "Constant", "Dense", "Dropout", "Flatten", "GlorotNormal",
