@@ -6,7 +6,7 @@ Dense, Sequential, LeakyReLU, Dropout, ...      minigan.layers
 HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
 generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
 load_digits, load_mnist, Batches                minigan.data
-mlp_gan, train                                  minigan.gan
+GAN, mlp_gan, Players, OBJECTIVES               minigan.gan
 """
 
 from minigan.autograd import (

@@ -179,10 +179,16 @@ def _digest(arrays: Arrays, texts: Mapping[str, str]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
+    import safetensors
 
-    packages = {name: version(name) for name in ("minigan", "numpy", "safetensors")}
-    return {"python": platform.python_version(), **packages}
+    import minigan
+
+    return {
+        "python": platform.python_version(),
+        "minigan": minigan.__version__,
+        "numpy": np.__version__,
+        "safetensors": safetensors.__version__,
+    }
 
 
 # ── the files of a folder ────────────────────────────────────────────────────────────────────

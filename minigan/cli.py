@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import minigan
+from minigan import backend
 from minigan.errors import ConfigError, MiniganError
 from minigan.gan.config import PRESETS, TrainConfig, preset
 from minigan.gan.run_folder import RunFolder, new_run_folder, newest_run
@@ -101,7 +102,10 @@ def train(
     if resume:
         run.resume()
     if run.step >= config.steps:
-        typer.echo(f"{folder} already has its {run.step:,} steps. Try: --steps {2 * run.step}.")
+        typer.echo(
+            f"{folder} already has its {run.step:,} steps. "
+            f"Try: minigan train --resume --out {folder} --steps {2 * run.step}"
+        )
         return
     folder.create(config)
     data_name = "embedded digits" if config.data == "digits" else f"digits of {config.data}"
@@ -149,10 +153,11 @@ def _resumed_config(
     given = {"preset": preset_name, **options}
     for name, value in given.items():
         if name not in ("steps", "device") and value not in (None, getattr(config, name)):
+            option = "the preset" if name == "preset" else f"--{name.replace('_', '-')}"
             raise ConfigError(
                 f"{folder} was started with {name} {getattr(config, name)}, not {value}; a "
-                f"resumed run keeps its options. Try: without --{name.replace('_', '-')}, or a "
-                f"new run in another --out."
+                f"resumed run keeps its options. Try: without {option}, or a new run in another "
+                f"--out."
             )
     return config.with_options(steps=options["steps"], device=options["device"])
 
@@ -212,9 +217,10 @@ def doctor() -> None:
     from minigan.environment import environment
 
     facts = environment()
+    facts["gpu"] = backend.gpu_problem() or "works"
     libraries = facts.pop("libraries")
     facts.pop("command")
-    facts["libraries"] = ", ".join(f"{k} {v}" for k, v in libraries.items() if v)
+    facts["libraries"] = ", ".join(f"{k} {v or 'missing'}" for k, v in libraries.items())
     facts["can write here"] = _writable(Path.cwd())
     facts["embedded digits"] = _embedded_digits()
     facts["full MNIST"] = _full_mnist()

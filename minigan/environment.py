@@ -1,4 +1,4 @@
-"""What a run ran on: versions, BLAS, threads, devices. For env.json and `minigan doctor`."""
+"""What a run ran on: versions, BLAS, threads. For env.json and `minigan doctor`."""
 
 import os
 import platform
@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan import backend
-
 LIBRARIES = (
-    "numpy", "matplotlib", "pillow", "safetensors", "tensorboardX", "tqdm", "typer", "pooch", "cupy"
+    "numpy", "matplotlib", "pillow", "safetensors", "tensorboardX", "tqdm", "typer", "pooch"
 )  # fmt: skip
+CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")  # the names it is installed by
 
 
 def environment() -> dict[str, Any]:
@@ -24,9 +23,9 @@ def environment() -> dict[str, Any]:
         "processors": _processors(),
         "blas": blas(),
         "blas_threads": blas_threads(),
-        "gpu": backend.gpu_problem() or "works",
         "command": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
         "libraries": {name: _version(name) for name in LIBRARIES},
+        "cupy": next(filter(None, map(_version, CUPY)), None),
     }
 
 

@@ -79,9 +79,9 @@ class _Pack:
             inside = part.start <= place.start and place.stop <= part.stop
             if inside and not np.isfinite(self.gradients[place]).all():
                 raise NonFiniteError(
-                    f"the gradient of {_name(x)} holds NaN or infinity; "
-                    f"nothing was updated. Try: detect_anomaly() to find its origin, a smaller "
-                    f"learning rate, or a loss on logits."
+                    f"the gradient of {_name(x)} holds NaN or infinity; this optimizer updated "
+                    f"nothing. Try: detect_anomaly() to find its origin, a smaller learning rate, "
+                    f"or a loss on logits."
                 )
 
 
@@ -97,7 +97,8 @@ class Optimizer:
 
     def __init__(self, learning_rate: float | Schedule) -> None:
         if not callable(learning_rate):
-            _check(learning_rate > 0, "learning_rate", learning_rate, "a positive number")
+            sensible = 0 < learning_rate < math.inf
+            _check(sensible, "learning_rate", learning_rate, "a positive number")
         self.learning_rate = learning_rate
         self.steps = 0  # updates made so far
         self._packs: list[_Pack] = []
@@ -120,6 +121,13 @@ class Optimizer:
 
     def apply_gradients(self, grads_and_vars: GradsAndVars) -> None:
         """One update of every variable that has a gradient, then of its constraint."""
+        self.prepare_update(grads_and_vars)()
+
+    def prepare_update(self, grads_and_vars: GradsAndVars) -> Callable[[], None]:
+        """Check everything and change nothing; the update is made by calling the result.
+
+        For players who move together: if either can't, neither does.
+        """
         pairs = [(g, x) for g, x in grads_and_vars if g is not None]
         if not pairs:
             names = ", ".join(_name(x) for _, x in grads_and_vars)
@@ -128,6 +136,11 @@ class Optimizer:
                 f"Try: a var_list of variables that the loss depends on."
             )
         for g, x in pairs:
+            if not x.requires_grad:
+                raise GraphError(
+                    f"{_name(x)} is not trained: it does not require gradients. "
+                    f"Try: Tensor(x, requires_grad=True)."
+                )
             if g.shape != x.shape:
                 raise ShapeError(
                     f"the gradient of {_name(x)} is {g.shape}, but the variable is {x.shape}. "
@@ -140,17 +153,21 @@ class Optimizer:
         parts = [(pack, part) for pack in self._packs for part in pack.gather(gradients)]
         for pack, part in parts:
             pack.check_finite(part)
-        rate = self.learning_rate
-        step_size = rate(self.steps) if callable(rate) else rate
-        self.steps += 1
-        for pack, part in parts:
-            moments = [slot[part] for slot in pack.slots.values()]
-            self._update(step_size, pack.values[part], pack.gradients[part], *moments)
-        for _, x in pairs:
-            constraint = getattr(x, "constraint", None)
-            if constraint is not None:
-                x.data[...] = constraint(x.data)
-            x.mark_changed()
+
+        def update() -> None:
+            rate = self.learning_rate
+            step_size = rate(self.steps) if callable(rate) else rate
+            self.steps += 1
+            for pack, part in parts:
+                moments = [slot[part] for slot in pack.slots.values()]
+                self._update(step_size, pack.values[part], pack.gradients[part], *moments)
+            for _, x in pairs:
+                constraint = getattr(x, "constraint", None)
+                if constraint is not None:
+                    x.data[...] = constraint(x.data)
+                x.mark_changed()
+
+        return update
 
     def minimize(self, loss: Tensor, var_list: Sequence[Tensor] | None = None) -> None:
         """compute_gradients, then apply_gradients."""
@@ -340,4 +357,6 @@ def _name(x: Tensor) -> str:
 
 def _check(holds: bool, name: str, value: object, expected: str) -> None:
     if not holds:
-        raise ConfigError(f"{name} is {value}, but must be {expected}.")
+        raise ConfigError(
+            f"{name} is {value}, but must be {expected}. Try: leave it out, for the usual value."
+        )

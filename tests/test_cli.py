@@ -67,7 +67,10 @@ def test_resume_goes_on_where_the_run_stands(trained):
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("mlp-gan: steps 60 to 80, ")
     again = run("train", "--resume", "--out", "runs/mlp-gan", cwd=folder)
-    assert again.stdout == "runs/mlp-gan already has its 80 steps. Try: --steps 160.\n"
+    assert again.stdout == (
+        "runs/mlp-gan already has its 80 steps. "
+        "Try: minigan train --resume --out runs/mlp-gan --steps 160\n"
+    )
 
 
 def test_resume_refuses_other_options(trained):

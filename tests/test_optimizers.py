@@ -204,7 +204,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make, bad, position, vari
         optimizer.apply_gradients(list(zip(wrong, variables, strict=True)))
     name = ["first", "second"][position]
     assert str(caught.value) == (
-        f"the gradient of {name} holds NaN or infinity; nothing was updated. Try: "
+        f"the gradient of {name} holds NaN or infinity; this optimizer updated nothing. Try: "
         "detect_anomaly() to find its origin, a smaller learning rate, or a loss on logits."
     )
     for x, values in zip(variables, before[0], strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from minigan.errors import DeviceError, GraphError, NonFiniteError
 if TYPE_CHECKING:
     from minigan.autograd.engine import Op, Tensor
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 def user_line() -> str:
@@ -31,7 +32,8 @@ def label(x: Tensor) -> str:
     if x.name:
         return f'"{x.name}"'
     made = f" made by {x.op.name}" if x.op else ""
-    return f"the {x.shape} tensor{made}{_at(x.source)}"
+    kind = f"{x.shape} tensor" if x.shape else "number"
+    return f"the {kind}{made}{_at(x.source)}"
 
 
 def _at(source: str | None) -> str:
@@ -134,7 +136,7 @@ _REMEDIES = {
 
 
 def check_finite_forward(name: str, arrays: Sequence[Any], data: Any) -> None:
-    """Raise NonFiniteError if an op made the first NaN or infinity out of finite inputs."""
+    """Raise NonFiniteError if an op's result holds a NaN or an infinity."""
     if _finite(data):
         return
     raise NonFiniteError(

@@ -140,7 +140,7 @@ class Tensor(Operators):
         self.arrays = arrays
         self.parents = parents
         self.age = next(_clock)
-        self.changed = 0
+        self.changed = self.grad_age = 0
         self.grad = self.name = self.source = self.changed_at = None
 
     def backward(
@@ -155,7 +155,7 @@ class Tensor(Operators):
             raise diagnostics.no_leaves(self)
         gradients = grad(self, leaves, g, create_graph, retain_graph)
         for leaf, gradient in zip(leaves, gradients, strict=True):
-            if leaf.grad is not None and leaf.changed > leaf.grad_age:
+            if leaf.grad is not None and 0 < leaf.grad_age < leaf.changed:
                 warnings.warn(
                     diagnostics.stale_grad(leaf), GradientAccumulationWarning, stacklevel=2
                 )
@@ -167,7 +167,10 @@ class Tensor(Operators):
         return Tensor(self.data)
 
     def assign(self, value: Any) -> None:
-        """Overwrite the data in place; a graph that used the old value then refuses backward."""
+        """Overwrite the data in place; a graph that used the old value then refuses backward.
+
+        A change made through a view or through `detach()`, which share the data, is not noticed.
+        """
         value = array_of(value)
         if not backend.is_array(value):
             value = backend.asarray(value, device=self.device)

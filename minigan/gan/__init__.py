@@ -1,4 +1,4 @@
-"""GANs: models, objectives, the two players' steps, training runs and sampling."""
+"""GANs: models, objectives, the two players' steps; training.py runs them, sampling.py draws."""
 
 from minigan.gan.models import GAN, MLPDiscriminator, MLPGenerator, mlp_gan
 from minigan.gan.objectives import OBJECTIVES, Objective

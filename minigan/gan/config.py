@@ -51,7 +51,10 @@ class TrainConfig:
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             option = name.replace("_", "-")
-            raise ConfigError(f"--{option} is {getattr(self, name)!r}, but must be {expected}.")
+            raise ConfigError(
+                f"--{option} is {getattr(self, name)!r}, but must be {expected}. "
+                f"Try: leave it out, for the preset's own value."
+            )
 
     def with_options(self, **options: Any) -> Self:
         """A copy with the options that are not None."""
@@ -72,7 +75,8 @@ class TrainConfig:
             )
         for name, value in values.items():
             numbers = (int, float) if kinds[name] is float else kinds[name]
-            if not isinstance(value, numbers) or (kinds[name] is int and value is True):  # type: ignore[arg-type]
+            mistyped = isinstance(value, bool) and kinds[name] is not bool
+            if mistyped or not isinstance(value, numbers):  # type: ignore[arg-type]
                 raise ConfigError(
                     f"config.json: {name} is {value!r}, not {kinds[name].__name__}. "  # type: ignore[union-attr]
                     f"Try: the file as the run wrote it."

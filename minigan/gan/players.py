@@ -58,8 +58,10 @@ class Players:
             d_loss, self.d_variables, retain_graph=True
         )  # g_loss walks back through the same D(G(z))
         g_gradients = self.g_optimizer.compute_gradients(g_loss, self.g_variables)
-        self.d_optimizer.apply_gradients(d_gradients)
-        self.g_optimizer.apply_gradients(g_gradients)
+        move_d = self.d_optimizer.prepare_update(d_gradients)
+        move_g = self.g_optimizer.prepare_update(g_gradients)  # neither moves if one can't
+        move_d()
+        move_g()
         return d_loss.item(), g_loss.item()
 
     def _judge(self, real: Any, fake: Any) -> tuple[Tensor, Tensor]:

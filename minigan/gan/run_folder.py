@@ -64,10 +64,14 @@ class RunFolder:
         """The configuration the run was started with."""
         try:
             values = json.loads(self.config.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ConfigError(
                 f"{self.path} holds no run (no config.json). Try: a folder that "
                 f"`minigan train` wrote, such as {newest_run() or 'runs/mlp-gan'}."
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{self.config} can't be read ({error.strerror}). Try: a run you may read."
             ) from None
         except ValueError as error:
             raise ConfigError(
@@ -82,10 +86,12 @@ class RunFolder:
     def open_metrics(self, after_step: int) -> TextIO:
         """Append to metrics.jsonl, dropping what an interrupted run logged after its checkpoint."""
         kept = [line for line in self.read_metrics() if line["step"] <= after_step]
-        file = self.metrics.open("w", encoding="utf-8", buffering=1)
-        for line in kept:
-            write_metrics(file, line)
-        return file
+        temporary = self.metrics.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            for line in kept:
+                write_metrics(file, line)
+        temporary.replace(self.metrics)
+        return self.metrics.open("a", encoding="utf-8", buffering=1)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""

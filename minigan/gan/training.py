@@ -6,6 +6,7 @@ stopped and resumed computes what an uninterrupted one would have, bit for bit.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from minigan.optimizers import Adam
 if TYPE_CHECKING:
     from minigan.summaries import SummaryWriter
 
+BAR_EVERY = 50  # steps between new losses in the progress bar
 VALIDATION_SIZE = 5000  # the tutorials' reader keeps the first 5,000 training digits back
 
 
@@ -79,7 +81,7 @@ class TrainingRun:
     def train(self, progress: bool = True) -> bool:
         """Train up to config.steps; True when they are done, False when Ctrl-C stopped it.
 
-        Errors: NonFiniteError (the message names the step and the last checkpoint).
+        Errors: NonFiniteError (the message names the step and where the checkpoints are).
         """
         from tqdm import tqdm
 
@@ -103,7 +105,7 @@ class TrainingRun:
                 self._log(d_loss, g_loss, metrics, summaries)
                 if line := report(self.config, self.step, d_loss, g_loss):
                     bar.write(line)
-                if self.step % 50 == 0:
+                if self.step % BAR_EVERY == 0:
                     bar.set_postfix_str(f"D {d_loss:.3f}, G {g_loss:.3f}", refresh=False)
                 bar.update()
                 if self.step % self.config.checkpoint_every == 0:
@@ -124,7 +126,7 @@ class TrainingRun:
                 losses = self.players.alternating_step(real, d_noise, self._noise("generator"))
         except NonFiniteError as error:
             raise NonFiniteError(
-                f"step {self.step + 1}: {error} Everything up to the last checkpoint is in "
+                f"step {self.step + 1}: {error} Checkpoints, if any, are in "
                 f"{self.folder.checkpoints}."
             ) from error
         self.step += 1
@@ -154,7 +156,7 @@ class TrainingRun:
 
         images = generate(self.players.gan, self._on_device(self.sample_noise))
         grid = picture(images, self.config.sample_columns, self.config.sample_inverted)
-        number = -(-self.step // self.config.sample_every)
+        number = math.ceil(self.step / self.config.sample_every)  # the next one, between two
         save_png(grid, self.folder.sample_path(number), scale=2)
         summaries.image_grid("samples", grid, self.step)
 

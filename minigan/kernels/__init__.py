@@ -1,6 +1,6 @@
 """Arrays in, arrays out: the inner loops, chosen by the type of their first array.
 
-Each kernel is a `functools.singledispatch` function whose body serves NumPy arrays and anything
+Each of them is a `functools.singledispatch` function whose body serves NumPy arrays and anything
 that behaves like one; a faster twin for another array type registers itself:
 `sigmoid.register(cupy.ndarray)(cuda_sigmoid)`. Kernels know nothing of gradients.
 """

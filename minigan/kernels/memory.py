@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LARGEST = 32 * 2**20  # bytes: where glibc stops adapting
+LARGEST = 32 * 2**20 - 2**16  # bytes: with its header below 32 MiB, where glibc stops adapting
 
 
 def keep_freed_memory() -> None:

@@ -18,8 +18,8 @@ class Dense(Module):
 
     Shapes: x (..., I) -> (..., units); kernel (I, units), bias (units,). The kernel is made at
     the first call, when I is known, or at once if `in_features` is given.
-    Regularizers are collected (`regularization_loss`), constraints applied by the optimizer after
-    each update; trainable=False keeps the layer out of training.
+    Regularizers are collected (`regularization_loss`; of activities, the last call's), constraints
+    applied by the optimizer after each update; trainable=False keeps the layer out of training.
     Errors: ShapeError, DtypeError.
     """
 
@@ -40,7 +40,9 @@ class Dense(Module):
         in_features: int | None = None,
     ) -> None:
         if units < 1:
-            raise ConfigError(f"Dense: units is {units}, but a layer needs at least 1.")
+            raise ConfigError(
+                f"Dense: units is {units}, but a layer needs at least 1. Try: Dense(1)."
+            )
         self.kernel: Parameter | None = None
         self.bias: Parameter | None = None
         self.units = units

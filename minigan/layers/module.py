@@ -137,8 +137,12 @@ class Module:
             parameter.data = backend.to_device(parameter.data, device)
         for _, module in self.named_modules():
             for name, value in vars(module).items():
-                if backend.is_array(value) and not name.startswith("_"):
-                    setattr(module, name, backend.to_device(value, device))
+                if name.startswith("_"):
+                    continue
+                if isinstance(value, list | tuple):
+                    setattr(module, name, type(value)(_moved(item, device) for item in value))
+                else:
+                    setattr(module, name, _moved(value, device))
         return self
 
     def initializers(self) -> dict[str, Initializer]:
@@ -218,6 +222,10 @@ class Module:
         """What `repr` shows between the brackets of a module without children."""
         tensors = [(name, x) for name, x in self._attributes() if isinstance(x, Tensor)]
         return ", ".join(f"{name} {_shape(x)}" for name, x in tensors)
+
+
+def _moved(value: Any, device: str) -> Any:
+    return backend.to_device(value, device) if backend.is_array(value) else value
 
 
 def _join(path: str, name: str) -> str:

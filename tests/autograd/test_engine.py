@@ -251,7 +251,7 @@ def test_a_second_backward_pass_is_refused(leaf):
         with pytest.raises(GraphError) as caught:
             again()
         assert str(caught.value) == (
-            "the graph behind the () tensor made by multiply was freed by an earlier backward "
+            "the graph behind the number made by multiply was freed by an earlier backward "
             "pass. Try: compute the value again, or pass retain_graph=True to the first pass."
         )
     y = ops.exp(x) * x  # the first try

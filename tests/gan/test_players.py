@@ -86,6 +86,18 @@ def test_a_non_finite_gradient_changes_neither_player(batch):
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_players_who_move_together_both_stay_if_one_gradient_is_not_finite(batch):
+    real, noise, _ = batch
+    players = make_players()
+    before = players.gan.state()
+    players.objective = players.objective._replace(generator=lambda fake: fake.mean() * np.nan)
+    with pytest.raises(NonFiniteError, match=r"generator\."):
+        players.simultaneous_step(real, noise)
+    for name, array in players.gan.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    assert players.d_optimizer.steps == 0
+
+
 def test_a_training_step_runs_on_the_device(device, on_device):
     real, d_noise, g_noise = (
         on_device(np.random.default_rng(0).random(shape, dtype=np.float32))

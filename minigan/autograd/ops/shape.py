@@ -97,6 +97,7 @@ def _join_pullback(g: Value, y: Value, position: int, axis: int, *parts: Value) 
 
 
 _join.pullbacks(_join_pullback)
+_join.name = "concatenate"  # for messages and graphs
 
 
 def concatenate(parts: Sequence[Value], axis: int = 0) -> Tensor:
@@ -113,7 +114,7 @@ def split(x: Value, sections: int | Sequence[int], axis: int = 0) -> list[Tensor
     """x cut along an axis: into equal sections, or at the given places (NumPy's split)."""
     length = x.shape[axis]
     if isinstance(sections, int):
-        if length % sections:
+        if sections < 1 or length % sections:
             raise ShapeError(
                 f"split: an axis of length {length} can't be cut into {sections} equal sections. "
                 f"Try: a divisor of {length}, or the places to cut at, such as [{length // 2}]."
