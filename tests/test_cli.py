@@ -101,6 +101,7 @@ def test_sample_writes_the_asked_number_of_pictures(trained):
         (("train", "--data", "nowhere"), "nowhere"),
         (("train", "--device", "tpu"), "tpu"),
         (("sample", "nowhere"), "nowhere holds no run (no config.json)."),
+        (("sample", "/dev/null"), "/dev/null holds no run (no config.json)."),
     ],
 )
 def test_a_mistake_ends_in_one_sentence_and_exit_code_2(tmp_path, arguments, sentence):

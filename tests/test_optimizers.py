@@ -625,3 +625,18 @@ def test_a_subclass_states_its_moments_and_its_rule(variable):
     optimizer.minimize((x * x).sum())
     np.testing.assert_allclose(host(x), [1 - 0.5 * 2 / 4.1**0.5, 2 - 0.5 * 4 / 16.1**0.5])
     np.testing.assert_allclose(optimizer.state()["sum.0"], [4.1, 16.1])
+
+
+def test_a_frozen_variable_is_refused():
+    optimizer = SGD(1.0)
+    with pytest.raises(GraphError, match="does not require gradients"):
+        optimizer.apply_gradients([(np.ones(2), Tensor(np.ones(2)))])
+    assert optimizer.steps == 0
+
+
+def test_a_prepared_update_changes_nothing_until_it_is_made():
+    w = Tensor(np.ones(2), requires_grad=True)
+    update = SGD(1.0).prepare_update([(np.ones(2), w)])
+    assert w.data.tolist() == [1, 1]
+    update()
+    assert w.data.tolist() == [0, 0]

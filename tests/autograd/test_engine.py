@@ -621,3 +621,10 @@ def test_names_and_ages():
     assert y.name is None
     assert x.age < y.age < z.age
     assert (z.op.name, z.inputs) == ("add", (y, x))
+
+
+def test_a_gradient_set_by_hand_is_added_to():
+    x = Tensor(np.ones(2), requires_grad=True)
+    x.grad = np.zeros(2)
+    (x * 3.0).sum().backward()
+    assert numbers([x.grad]) == [[3, 3]]

@@ -200,7 +200,8 @@ def test_a_senseless_option_is_refused_by_name(option, value):
 @pytest.mark.parametrize(
     "change",
     [
-        {"colour": 1}, {"steps": "many"}, {"steps": True}, {"learning_rate": "1"}, {"steps": None},
+        {"colour": 1}, {"steps": "many"}, {"steps": True}, {"seed": False},
+        {"learning_rate": "1"}, {"steps": None},
         {"seed": 1.5},
     ],
 )  # fmt: skip

@@ -113,3 +113,13 @@ def test_a_rate_of_zero_passes_everything(on_device):
 def test_an_impossible_rate(rate):
     with pytest.raises(ConfigError, match=r"must be in \[0, 1\)"):
         Dropout(rate)
+
+
+def test_two_dropout_layers_do_not_drop_the_same_units():
+    x = np.ones((20, 20))
+    assert not np.array_equal(Dropout()(x), Dropout()(x))
+
+
+def test_sequential_refuses_a_list_of_layers():
+    with pytest.raises(ConfigError, match=r"Try: Sequential\(\*layers\)"):
+        Sequential([ReLU()])
