@@ -2,5 +2,5 @@
 
 Each of them is a `functools.singledispatch` function whose body serves NumPy arrays and anything
 that behaves like one; a faster twin for another array type registers itself:
-`sigmoid.register(cupy.ndarray)(cuda_sigmoid)`. Kernels know nothing of gradients.
+`sigmoid.register(its_array_type)(its_sigmoid)`. Kernels know nothing of gradients.
 """
