@@ -126,7 +126,8 @@ class Optimizer:
     def prepare_update(self, grads_and_vars: GradsAndVars) -> Callable[[], None]:
         """Check everything and change nothing; the update is made by calling the result.
 
-        For players who move together: if either can't, neither does.
+        For players who move together: if either can't, neither does. Make an update before the
+        same optimizer prepares the next: both would use its one gradient buffer.
         """
         pairs = [(g, x) for g, x in grads_and_vars if g is not None]
         if not pairs:

@@ -91,6 +91,7 @@ class RunFolder:
             for line in kept:
                 write_metrics(file, line)
         temporary.replace(self.metrics)
+        # written line by line: a checkpoint never vouches for a line that is still in a buffer
         return self.metrics.open("a", encoding="utf-8", buffering=1)
 
     def read_metrics(self) -> list[dict[str, Any]]:

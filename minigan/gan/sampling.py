@@ -37,8 +37,13 @@ def generate(gan: GAN, noise: Any) -> np.ndarray[Any, Any]:
     return pixels.reshape(-1, side, side)
 
 
-def picture(images: np.ndarray[Any, Any], columns: int, inverted: bool) -> np.ndarray[Any, Any]:
-    """One uint8 picture of all images: light on dark with gaps, or inverted without gaps."""
+def picture(
+    images: np.ndarray[Any, Any], columns: int | None, inverted: bool
+) -> np.ndarray[Any, Any]:
+    """One uint8 picture of all images: light on dark with gaps, or inverted without gaps.
+
+    columns  images in a row; None for the nearest square
+    """
     from minigan.plotting import grid_of
 
     return grid_of(1 - images, columns, gap=0) if inverted else grid_of(images, columns)
@@ -63,6 +68,5 @@ def sample_run(folder: RunFolder, n: int, seed: int, target: Path, device: str) 
     place = backend.resolve_device(device)
     noise = latent_noise(seed, "sample", 0, (n, config.latent_size))
     images = generate(gan.to(place), backend.to_device(noise, place))
-    columns = math.ceil(math.sqrt(n))
-    save_png(picture(images, columns, config.sample_inverted), target, scale=2)
+    save_png(picture(images, None, config.sample_inverted), target, scale=2)
     return checkpoint.step

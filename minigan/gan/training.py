@@ -109,7 +109,6 @@ class TrainingRun:
                     bar.set_postfix_str(f"D {d_loss:.3f}, G {g_loss:.3f}", refresh=False)
                 bar.update()
                 if self.step % self.config.checkpoint_every == 0:
-                    metrics.flush()  # first the log, then the checkpoint that vouches for it
                     self._save()
             self._write_picture(summaries)
         self._save()
