@@ -1,6 +1,7 @@
 """minigan: generative adversarial networks on an autodiff framework you can read.
 
 Tensor, grad, no_grad, vjp, jvp, hvp            minigan.autograd   (start with engine.py)
+check_gradients                                 minigan.autograd.check
 exp, log, matmul, relu, ...                     minigan.autograd.ops
 Dense, Sequential, LeakyReLU, Dropout, ...      minigan.layers
 HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
@@ -10,8 +11,10 @@ GAN, mlp_gan, Players, OBJECTIVES               minigan.gan
 """
 
 from minigan.autograd import (
+    GradientReport,
     Op,
     Tensor,
+    check_gradients,
     detect_anomaly,
     grad,
     hvp,
@@ -68,11 +71,12 @@ keep_freed_memory()
 
 __all__ = [  # noqa: RUF022
     "Adam", "ClipValue", "Constant", "Dense", "Dropout", "Flatten", "GlorotNormal",
-    "GlorotUniform", "HeNormal", "L1", "L2", "LeakyReLU", "MaxNorm", "MiniganError", "Module",
-    "NonNeg", "Ones", "Op", "Parameter", "RMSProp", "RandomNormal", "RandomUniform", "ReLU",
-    "Reshape", "SGD", "Sequential", "Sigmoid", "Softplus", "Tanh", "Tensor", "TruncatedNormal",
-    "Zeros", "detect_anomaly", "discriminator_loss", "generator_loss", "grad", "hvp", "jvp",
-    "log_discriminator_loss", "log_generator_loss", "minimax_generator_loss", "no_grad", "op",
-    "record_source", "stop_gradient", "vjp",
+    "GlorotUniform", "GradientReport", "HeNormal", "L1", "L2", "LeakyReLU", "MaxNorm",
+    "MiniganError", "Module", "NonNeg", "Ones", "Op", "Parameter", "RMSProp", "RandomNormal",
+    "RandomUniform", "ReLU", "Reshape", "SGD", "Sequential", "Sigmoid", "Softplus", "Tanh",
+    "Tensor", "TruncatedNormal", "Zeros", "check_gradients", "detect_anomaly",
+    "discriminator_loss", "generator_loss", "grad", "hvp", "jvp", "log_discriminator_loss",
+    "log_generator_loss", "minimax_generator_loss", "no_grad", "op", "record_source",
+    "stop_gradient", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__

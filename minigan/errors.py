@@ -41,5 +41,13 @@ class CheckpointError(MiniganError, RuntimeError):
     """A checkpoint that can't be written, read or trusted; the message names the path."""
 
 
+class GradientError(MiniganError, AssertionError):
+    """A gradient that numbers contradict, found by `check_gradients`."""
+
+
+class VacuousGradientWarning(UserWarning):
+    """A gradient check that proves nothing: the true gradient is zero."""
+
+
 class GradientAccumulationWarning(UserWarning):
     """`backward()` adds to gradients that were computed before the last update."""

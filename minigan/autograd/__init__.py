@@ -1,5 +1,6 @@
 """Reverse-mode automatic differentiation: start with engine.py."""
 
+from minigan.autograd.check import GradientReport, check_gradients
 from minigan.autograd.engine import (
     Op,
     Tensor,
@@ -14,6 +15,6 @@ from minigan.autograd.functional import hvp, jvp, vjp
 from minigan.autograd.ops import *  # noqa: F403  every op, so that Tensor's operators find theirs
 
 __all__ = [
-    "Op", "Tensor", "detect_anomaly", "grad", "hvp", "jvp", "no_grad", "op", "record_source",
-    "stop_gradient", "vjp",
+    "GradientReport", "Op", "Tensor", "check_gradients", "detect_anomaly", "grad", "hvp", "jvp",
+    "no_grad", "op", "record_source", "stop_gradient", "vjp",
 ]  # fmt: skip
