@@ -21,12 +21,20 @@ from minigan.autograd.ops.arithmetic import (
     to_device,
     where,
 )
+from minigan.autograd.ops.convolution import (
+    conv2d,
+    conv2d_filter,
+    conv2d_transpose,
+    conv_cond_concat,
+)
 from minigan.autograd.ops.cross_entropy import (
     log_softmax,
     sigmoid_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits,
 )
 from minigan.autograd.ops.linalg import dense, matmul, sum_rows
+from minigan.autograd.ops.normalization import batch_norm, moments, normalize
+from minigan.autograd.ops.pooling import average_pooling2d, max_pooling2d, upsample2d
 from minigan.autograd.ops.reduction import max, mean, sum, var
 from minigan.autograd.ops.shape import (
     broadcast_to,
@@ -44,10 +52,12 @@ from minigan.autograd.ops.shape import (
 )
 
 __all__ = [
-    "abs", "add", "astype", "broadcast_to", "clip", "concatenate", "dense", "divide", "exp",
-    "expand_dims", "getitem", "leaky_relu", "log", "log1p", "log_softmax", "matmul", "max",
-    "maximum", "mean", "minimum", "multiply", "negative", "pad", "power", "put", "relu", "reshape",
-    "sigmoid", "sigmoid_cross_entropy_with_logits", "softmax_cross_entropy_with_logits",
-    "softplus", "split", "sqrt", "square", "squeeze", "stack", "subtract", "sum", "sum_rows",
-    "swapaxes", "tanh", "to_device", "transpose", "var", "where",
+    "abs", "add", "astype", "average_pooling2d", "batch_norm", "broadcast_to", "clip",
+    "concatenate", "conv2d", "conv2d_filter", "conv2d_transpose", "conv_cond_concat", "dense",
+    "divide", "exp", "expand_dims", "getitem", "leaky_relu", "log", "log1p", "log_softmax",
+    "matmul", "max", "max_pooling2d", "maximum", "mean", "minimum", "moments", "multiply",
+    "negative", "normalize", "pad", "power", "put", "relu", "reshape", "sigmoid",
+    "sigmoid_cross_entropy_with_logits", "softmax_cross_entropy_with_logits", "softplus", "split",
+    "sqrt", "square", "squeeze", "stack", "subtract", "sum", "sum_rows", "swapaxes", "tanh",
+    "to_device", "transpose", "upsample2d", "var", "where",
 ]  # fmt: skip
