@@ -32,6 +32,7 @@ from minigan.autograd.verification.invariants import (
     check_layouts,
     check_state,
 )
+from minigan.autograd.verification.rules import check_rules, nodes_behind
 from minigan.autograd.verification.subject import (
     Subject,
     arguments_of,
@@ -137,6 +138,7 @@ def check_gradients(
                 if k == 1:
                     _check_zero(subject, evidence, report, zero)
                     check_invariants(subject, evidence)
+                    check_rules(subject, evidence, layouts)
                     if layouts:
                         check_layouts(subject, evidence)
                     for dtype in dtypes:
@@ -241,16 +243,10 @@ def _told(
 
 def _guilty_op(subject: Subject, order: int, seed: int) -> str | None:
     """Which op of a function of several has the wrong pullback: each is checked by itself."""
-    nodes = {}
-    stack = list(subject.pull(subject.points).outputs)
-    while stack:
-        node = stack.pop()
-        if node.op is not None and id(node) not in nodes:
-            nodes[id(node)] = node
-            stack += node.parents
+    nodes = nodes_behind(subject.pull(subject.points).outputs)
     if len(nodes) < 2:
         return None
-    for node in sorted(nodes.values(), key=lambda node: node.age):
+    for node in nodes:
         inputs = [x.data if isinstance(x, Tensor) and x.requires_grad else x for x in node.inputs]
         alone = subject_of(node.op, inputs, None, {})
         for _ in range(order - 1):

@@ -402,6 +402,34 @@ def test_invariants(rule, words):
     assert "Try: " in message
 
 
+@pytest.mark.parametrize("rule", [doubles_g, doubles_x, writes_y])
+def test_what_an_op_does_inside_a_function(rule):
+    square = square_with(rule)
+    message = refused(lambda x: 1e-6 * square(x), np.array([1.0, -2.0, 3.0]))
+    assert "writes into" in message or "gradient to x is wrong" in message
+
+
+def test_memory_handed_out_where_the_cotangent_is_one():
+    def product(x, w):
+        return x * w
+
+    def shortcut(g, y, x, w):
+        return w if _plain(g) and (g == 1).all() else g * w
+
+    wrong = op_with(product, shortcut, lambda g, y, x, w: g * x)
+    for scale in (1.0, 1e-6):
+        report = refused(lambda x, w, s=scale: s * wrong(x, w), normal(3), normal(3))
+        assert "a pullback of product hands out input 1" in report
+
+
+def test_the_layout_of_a_cotangent_inside_a_function():
+    def by_base(g, y, x):
+        return (g if not _plain(g) or g.base is None else g.base[: len(g)]) * 2 * x
+
+    square = square_with(by_base)
+    assert "laid out" in refused(lambda x: 1e-6 * square(x), normal(3))
+
+
 def test_a_function_that_changes_from_call_to_call():
     noise = iter(range(10_000))
     message = refused(lambda x: x * x + 1e-13 * next(noise), normal(3))

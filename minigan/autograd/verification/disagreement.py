@@ -252,8 +252,9 @@ def _draw_v(axes: Any, finding: Finding) -> None:
     axes.set_xlabel("step", fontsize=14)
     axes.set_ylabel("relative error", fontsize=14)
     axes.tick_params(labelsize=12)
+    axes.set_ylim(bottom=1e-17)  # room for the legend below the V
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=12)
+    axes.legend(fontsize=12, loc="lower left")
 
 
 def _draw_heatmaps(figure: Any, panels: Any, finding: Finding) -> None:

@@ -355,6 +355,7 @@ specify("split", lambda x, sections: x[2:4], normal(6, 2), 3)
 specify("split", lambda x, sections, axis: x[:, 1:4], normal(2, 5), [1, 4], axis=1)
 specify("split", lambda x, sections, axis: x[..., 1:2], normal(2, 3, 2), 2, axis=-1)
 specify("pad", surrounded, normal(2, 3), ((1, 2), (0, 3)))
+specify("pad", surrounded, normal(2, 3), ((1, 0), (0, 2)))
 specify("pad", surrounded, normal(0, 2), [(1, 0), (0, 0)])
 
 # ── indexing ─────────────────────────────────────────────────────────────────────────────────
