@@ -245,7 +245,7 @@ def test_the_report_is_one_sentence_with_a_way_out_and_the_figures():
     report = refused(square_with(lambda g, y, x: g * x), np.array([1.0, 3.0]), order=1)
     sentence, *figures = report.splitlines()
     assert sentence == (
-        "square: the gradient to x is wrong, the pullback gives 1 where the slope is 2. Try: look "
+        "square: the gradient to x is wrong, the pullback gives 3 where the slope is 6. Try: look "
         "for a missing or extra factor: a mean's 1/N, a square's 2, the inner derivative."
     )
     assert [line.split("  ")[1] for line in figures] == [
@@ -420,6 +420,34 @@ def test_memory_handed_out_where_the_cotangent_is_one():
     for scale in (1.0, 1e-6):
         report = refused(lambda x, w, s=scale: s * wrong(x, w), normal(3), normal(3))
         assert "a pullback of product hands out input 1" in report
+
+
+def test_a_pullback_that_remembers_its_first_call():
+    def bent(x):
+        return np.maximum(x, 0)
+
+    masks = []
+
+    def first_mask(g, y, x):
+        if _plain(x):
+            masks.append(x > 0)
+            return g * masks[0]
+        return g * (x > 0)
+
+    report = refused(op_with(bent, first_mask), np.array([1.0, 2.0, -3.0]))
+    assert "gradient to x is wrong" in report
+
+
+def test_a_rule_for_tensors_alone():
+    def product(x, w):
+        return x * w
+
+    detached = op_with(
+        product,
+        lambda g, y, x, w: g * w if isinstance(w, Tensor) or _plain(g) else 2 * g * w,
+        lambda g, y, x, w: g * x,
+    )
+    assert "other inputs are arrays" in refused(detached, normal(3), normal(3))
 
 
 def test_the_layout_of_a_cotangent_inside_a_function():

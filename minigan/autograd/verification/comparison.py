@@ -127,9 +127,8 @@ class _Comparison:
         rounding = 0.0
         if wrong.any() or zero:
             wrong, rounding, zero = self._second_opinion(i, directions, found, wrong)
-        for column in np.flatnonzero(wrong.any(axis=0)):
-            self._explain(i, directions, found, wrong, int(column))
-            found.analytic[:, column] = found.numeric[:, column]  # by a kink: left out
+        if wrong.any():
+            self._explain(i, directions, found, wrong)
         evidence.scales.append(found.scale)
         evidence.rounding.append(rounding)
         evidence.comparisons += found.numeric.size
@@ -167,7 +166,7 @@ class _Comparison:
         exact = self._quotients(i, directions, gradients, method)
         off = np.abs(found.analytic - exact.analytic)
         jitter = 32 * jitter_of(self._gradients_at(i, directions), self.subject.points)
-        rounding = min(_largest(off) + _largest(found.numeric - exact.numeric), jitter)
+        rounding = min(_largest(off), jitter) + _largest(found.numeric - exact.numeric)
         bound = method.tolerance * exact.scale
         right = np.abs(exact.analytic - exact.numeric) <= bound + exact.error + rounding / 16
         right &= off <= bound + jitter
@@ -192,19 +191,20 @@ class _Comparison:
             return None
         return gradients if gradients.dtype == np.longdouble else None
 
-    def _explain(
-        self, i: int, directions: HostArray, found: _Quotients, wrong: HostArray, column: int
-    ) -> None:
-        """Raise a Disagreement, unless a kink explains what is wrong in a column."""
-        error = np.abs(found.analytic[:, column] - found.numeric[:, column])
-        error = np.where(np.isnan(error), np.inf, error) * wrong[:, column]
+    def _explain(self, i: int, directions: HostArray, found: _Quotients, wrong: HostArray) -> None:
+        """Raise a Disagreement about the worst element that no kink explains; leave kinks out."""
+        error = np.abs(found.analytic - found.numeric)
+        error = np.where(wrong, np.where(np.isnan(error), np.inf, error), 0)
         one_hots = error[:-2]  # they tell the function's own slopes, the others weighted sums
-        row = int(np.argmax(one_hots if one_hots.any() else error))
-        suspect = self._suspect(i, row, directions[column]).narrowed()
-        kink = suspect.kink()
-        if kink is None:
-            raise Disagreement(self._finding(suspect, row, found))
-        self.evidence.kinks.append(kink)
+        error = np.where(one_hots.any(axis=0), np.vstack([one_hots, 0 * error[-2:]]), error)
+        for column in np.argsort(-error.max(axis=0))[: np.count_nonzero(wrong.any(axis=0))]:
+            row = int(np.argmax(error[:, column]))
+            suspect = self._suspect(i, row, directions[column]).narrowed()
+            kink = suspect.kink()
+            if kink is None:
+                raise Disagreement(self._finding(suspect, row, found))
+            self.evidence.kinks.append(kink)
+            found.analytic[:, column] = found.numeric[:, column]
 
     def _keep_worst(
         self, i: int, directions: HostArray, found: _Quotients, rounding: float

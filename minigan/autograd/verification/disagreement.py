@@ -222,7 +222,8 @@ def save_picture(path: str | Path, finding: Finding) -> None:
     heatmaps = finding.gradient is not None and finding.gradient.size > 1
     figure = Figure(figsize=(15, 4.6) if heatmaps else (7.5, 4.6), dpi=100, layout="constrained")
     where = element(finding.value, finding.index)
-    figure.suptitle(f"{finding.subject}: the gradient to {where}", fontsize=17)
+    title = f"{finding.subject}: the gradient to {finding.value}"
+    figure.suptitle(f"{title}, worst at {where}" if finding.index else title, fontsize=17)
     panels = figure.subplots(1, 4 if heatmaps else 1, squeeze=False, width_ratios=(
         [2, 1, 1, 1] if heatmaps else None))[0]  # fmt: skip
     _draw_v(panels[0], finding)

@@ -30,6 +30,7 @@ class Subject:
     on_tensors  Tensors to a list of Tensors, recorded
     on_arrays   arrays on the host to all outputs in one flat vector; numbers only
     device      where on_tensors runs
+    inputs      how many of the values are arguments; the others are parameters
     """
 
     name: str
@@ -38,6 +39,7 @@ class Subject:
     on_tensors: Callable[[Sequence[Tensor]], list[Tensor]]
     on_arrays: Callable[[Sequence[HostArray]], HostArray]
     device: str
+    inputs: int
 
     def leaves(self, values: Sequence[Array]) -> list[Tensor]:
         """The values as Tensors that require gradients, on the device."""
@@ -141,6 +143,7 @@ def subject_of(
         on_tensors,
         on_arrays,
         device,
+        len(places),
     )
 
 
@@ -273,4 +276,5 @@ def gradient_of(subject: Subject, seed: int) -> Subject:
         on_tensors,
         on_arrays,
         subject.device,
+        subject.inputs,
     )
