@@ -27,6 +27,7 @@ from minigan.autograd.engine import Tensor
 from minigan.autograd.verification.comparison import Evidence, compare
 from minigan.autograd.verification.disagreement import Disagreement, Finding, save_picture
 from minigan.autograd.verification.invariants import (
+    check_alone_twice,
     check_dtype,
     check_invariants,
     check_layouts,
@@ -148,6 +149,7 @@ def check_gradients(
                         save_picture(picture, evidence.finding)
                 if k == 2:
                     _check_symmetry(subject, evidence)
+                    check_alone_twice(first, seed)
                 subject = gradient_of(subject, seed)
     return report
 

@@ -450,6 +450,38 @@ def test_a_rule_for_tensors_alone():
     assert "other inputs are arrays" in refused(detached, normal(3), normal(3))
 
 
+def test_a_rule_that_leaves_the_graph_when_the_other_input_is_an_array():
+    def product(x, w):
+        return x * w * w
+
+    def to_w(g, y, x, w):
+        result = g * x * 2 * w
+        return result if isinstance(x, Tensor) or _plain(result) else result.detach()
+
+    wrong = op_with(product, lambda g, y, x, w: g * w * w, to_w)
+    check_gradients(wrong, normal(3), normal(3), order=1)
+    assert "other inputs are arrays" in refused(wrong, normal(3), normal(3), order=2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_guided_backpropagation_is_no_gradient(seed):
+    def bent(x):
+        return np.maximum(x, 0)
+
+    guided = op_with(bent, lambda g, y, x: g * ((x > 0) & (g > 0)))
+    refused(guided, np.array([1.0, -1.0]), seed=seed, order=1)
+
+
+@pytest.mark.parametrize("x", [5.0, 20.0, 30.0, 36.0])
+def test_a_saturated_sigmoid_is_rounding_not_an_error(x):
+    check_gradients(mg.sigmoid, np.array([x, -x]))
+
+
+def test_a_formula_of_float64s_own_is_an_error():
+    square = square_with(lambda g, y, x: g * 2 * x * (1 + 1e-7 * (x.dtype == np.float64)))
+    assert "relative error  1e-07" in refused(square, normal(3))
+
+
 def test_the_layout_of_a_cotangent_inside_a_function():
     def by_base(g, y, x):
         return (g if not _plain(g) or g.base is None else g.base[: len(g)]) * 2 * x

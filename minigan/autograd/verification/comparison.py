@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -156,37 +155,55 @@ class _Comparison:
         """What is still wrong with 64 bits of precision; how much float64 rounds; if J is zero.
 
         The difference between the two precisions is float64's rounding. In extended precision it
-        is 2,048 times smaller, so a disagreement larger than a 16th of it is real. And rounding
-        is noise: if the float64 gradient is off by more than it jitters, its formula is another.
+        is 2,048 times smaller, so a disagreement larger than a 16th of it is real. Where they
+        agree there, the difference has to be rounding indeed, not another formula for float64.
         """
-        gradients = self._extended_gradients(i)
+        gradients = self._extended_gradients(i, self.subject.points, self.cotangents)
         if gradients is None:
             return wrong, 0.0, not (wrong.any() or found.numeric.any())
         method = EXTENDED_COMPLEX if self.method is COMPLEX else self.method
         exact = self._quotients(i, directions, gradients, method)
         off = np.abs(found.analytic - exact.analytic)
-        jitter = 32 * jitter_of(self._gradients_at(i, directions), self.subject.points)
-        rounding = min(_largest(off), jitter) + _largest(found.numeric - exact.numeric)
-        bound = method.tolerance * exact.scale
-        right = np.abs(exact.analytic - exact.numeric) <= bound + exact.error + rounding / 16
-        right &= off <= bound + jitter
+        rounding = _largest(off) + _largest(found.numeric - exact.numeric)
+        bound = method.tolerance * exact.scale + exact.error
+        still = wrong & ~(np.abs(exact.analytic - exact.numeric) <= bound + rounding / 16)
         nothing = rounding + np.max(exact.error, initial=0)
-        return wrong & ~right, rounding, bool((np.abs(exact.numeric) <= nothing).all())
+        zero = bool((np.abs(exact.numeric) <= nothing).all())
+        if still.any() or not wrong.any():
+            return still, rounding, zero
+        return wrong & ~(off <= bound + self._rounding(i, directions, off)), rounding, zero
 
-    def _gradients_at(self, i: int, directions: HostArray) -> Function:
-        def gradients(points: Sequence[HostArray]) -> HostArray:
-            pulled = gradients_of(self.subject.pull(points), self.cotangents)[i]
-            return pulled @ directions.T
+    def _rounding(self, i: int, directions: HostArray, off: HostArray) -> float:
+        """How far float64's gradients may be off: rounding is noise, and changes from x to x.
 
-        return gradients
+        At points nearby the errors of another formula would be the same, those of rounding are
+        not: they scatter. What is too flat for float64 to resolve (a change of x as large as x
+        moves y by less than its last digit) is rounding, too.
+        """
+        rng, subject = stream(0, "nearby"), self.subject
+        rows = self.cotangents[np.argsort(-off.max(axis=1))[:4]]
+        errors = []
+        for _ in range(6):
+            points = [np.asarray(x * (1 + 1e-6 * rng.uniform(-1, 1, x.shape)))
+                      for x in subject.points]  # fmt: skip
+            gradients = gradients_of(subject.pull(points), rows)[i]
+            exact = self._extended_gradients(i, points, rows)
+            if exact is not None:
+                errors.append((gradients - exact) @ directions.T)
+        scatter = float(np.max(np.ptp(errors, axis=0), initial=0)) if errors else 0.0
+        reach = _largest(subject.points[i]) or 1.0
+        height = np.max(np.abs(self.cotangents) @ np.abs(subject.on_arrays(subject.points)))
+        return 32 * scatter + float(np.finfo(np.float64).eps * height) / reach
 
-    def _extended_gradients(self, i: int) -> HostArray | None:
+    def _extended_gradients(
+        self, i: int, points: Points, cotangents: HostArray
+    ) -> HostArray | None:
         """The gradients in long double; None if the function does not stay in it."""
         if not EXTENDED or self.subject.device != "cpu":
             return None
         try:
-            pull = self.subject.pull(as_dtype(self.subject.points, np.longdouble))
-            gradients = gradients_of(pull, self.cotangents)[i]
+            pull = self.subject.pull(as_dtype(points, np.longdouble))
+            gradients = gradients_of(pull, cotangents)[i]
         except Exception:  # noqa: BLE001  whatever f does with numbers it does not expect
             return None
         return gradients if gradients.dtype == np.longdouble else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
 from typing import Any
 
@@ -11,17 +12,21 @@ import numpy as np
 from minigan import backend
 from minigan.autograd.engine import Tensor, grad
 from minigan.autograd.verification.comparison import Evidence, jitter_of
-from minigan.autograd.verification.numerical import HostArray
+from minigan.autograd.verification.numerical import HostArray, Points, as_dtype
 from minigan.autograd.verification.subject import (
     Pullback,
     Subject,
+    alone,
     as_list,
+    flat,
     float32_leaves,
+    gradient_of,
     name_of,
     standing_in,
 )
 from minigan.backend import Array
 from minigan.errors import GradientError
+from minigan.random import stream
 
 # the same numbers, differently in memory; each places the array on the device
 LAYOUTS: Mapping[str, Callable[[HostArray, Callable[[HostArray], Array]], Array]] = {
@@ -87,6 +92,12 @@ def check_invariants(subject: Subject, evidence: Evidence) -> None:
         subject, "an earlier gradient changed when the next one was computed",
         "a new array for every result, not a buffer that is used again",
     )  # fmt: skip
+    opposite = pull.raw(pull.cotangents(-dense))
+    _require(
+        _equal(opposite, [d if d is None else -d for d in kept]),
+        subject, "the pullback of -g is not the opposite of the pullback of g",
+        "a pullback that is linear in g: no mask, clip or absolute value of g",
+    )  # fmt: skip
     zeros = pull.raw(pull.cotangents(np.zeros_like(dense)))
     _require(
         all(d is None or not backend.to_host(d).any() for d in zeros),
@@ -127,18 +138,47 @@ def _require_sum(subject: Subject, evidence: Evidence, once: Sequence[Any]) -> N
 def _require_alone(subject: Subject, evidence: Evidence, together: Sequence[Any]) -> None:
     """The gradient to one input is the same, in the graph too, when the others are plain arrays."""
     for i, expected in enumerate(together[: subject.inputs]):
-        values: list[Any] = subject.leaves(subject.points)
-        for j in range(subject.inputs):
-            values[j] = values[j] if j == i else values[j].data
-        pull = Pullback(subject, values)
+        pull = alone(subject, i).pull([subject.points[i]])
         g = pull.cotangents(evidence.cotangents[-2])
-        (gradient,) = grad(pull.outputs, [values[i]], g, create_graph=True)
+        (gradient,) = grad(pull.outputs, pull.leaves, g, create_graph=True)
         if gradient is not None and expected is not None:
             _require_close(
-                subject, i, evidence, gradient.numpy(), backend.to_host(expected),
-                "the gradient is different when the other inputs are arrays, not Tensors",
-                "the same rule for both",
-            )  # fmt: skip
+                subject, i, evidence, gradient.numpy(), backend.to_host(expected), ALONE, BOTH
+            )
+
+
+ALONE = "the gradient is different when the other inputs are arrays, not Tensors"
+BOTH = "the same rule for both"
+
+
+def check_alone_twice(subject: Subject, seed: int) -> None:
+    """The same of the gradient's gradient: to the input itself and to g.
+
+    Errors: GradientError.
+    """
+    if subject.inputs < 2:
+        return
+    whole = gradient_of(subject, seed)
+    together, count = whole.pull(whole.points), len(subject.points)
+    sizes = np.cumsum([0, *(x.size for x in subject.points)])
+    for i in range(subject.inputs):
+        by_itself = gradient_of(alone(subject, i), seed)
+        u = stream(seed, "alone", i).normal(size=subject.points[i].size)
+        embedded = np.zeros(sizes[-1])
+        embedded[sizes[i] : sizes[i + 1]] = u
+        wide = together(embedded)
+        narrow = by_itself.pull(by_itself.points)(u)
+        for a, b in zip(narrow, [wide[i], *wide[count:]], strict=True):
+            none = np.zeros(())
+            a, b = none if a is None else a, none if b is None else b
+            bound = 1e-10 * float(np.max(np.abs(b), initial=0))
+            error = float(np.max(np.abs(a - b), initial=0))
+            if error > bound:
+                bound += 32 * jitter_of(
+                    lambda x: flat([d for d in whole.pull(x)(embedded) if d is not None]),  # noqa: B023
+                    whole.points,
+                )
+            _require(error <= bound, whole, f"{ALONE} (to {subject.names[i]})", BOTH)
 
 
 def _joined(one: Pullback, two: Pullback) -> Pullback:
@@ -285,13 +325,22 @@ def check_dtype(subject: Subject, evidence: Evidence, dtype: str) -> None:
         bound = ROUNDING * unit * scale
         error = float(np.max(np.abs(a.astype(np.float64) - b), initial=0))
         if error > bound:  # is the function itself so ill-conditioned?
-            jitter = jitter_of(lambda x, i=i: _one(subject.pull(x)(dense64), i), points)  # type: ignore[misc]
-            bound += 16 * jitter * unit / float(np.finfo(np.float64).eps)
+            rounding = _rounding(subject, i, points, dense64, b)
+            bound += 16 * rounding * unit / float(np.finfo(np.float64).eps)
         _require(
             error <= bound,
             subject, f"the gradient to {name} in {dtype} is off by {error:.2g} from float64, "
             f"more than rounding explains", "the same formula for every dtype",
         )  # fmt: skip
+
+
+def _rounding(subject: Subject, i: int, points: Points, g: HostArray, gradient: HostArray) -> float:
+    """How much float64 rounds in a gradient: how it jitters, and what long double makes of it."""
+    jitter = jitter_of(lambda x: _one(subject.pull(x)(g), i), points)
+    with suppress(Exception):  # not every function takes long double
+        exact = _one(subject.pull(as_dtype(points, np.longdouble))(g), i)
+        return jitter + float(np.max(np.abs(exact - gradient), initial=0))
+    return jitter
 
 
 def _one(gradients: Sequence[HostArray | None], i: int) -> HostArray:

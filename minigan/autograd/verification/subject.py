@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -241,6 +241,27 @@ def standing_in(
         for module, attributes in before:
             vars(module).clear()
             vars(module).update(attributes)
+
+
+def alone(subject: Subject, i: int) -> Subject:
+    """The same function of value i, the other arguments plain arrays."""
+
+    def with_others(x: Any) -> list[Any]:
+        values: list[Any] = subject.leaves(subject.points)
+        values[: subject.inputs] = [leaf.data for leaf in values[: subject.inputs]]
+        values[i] = x
+        return values
+
+    return replace(
+        subject,
+        names=[subject.names[i]],
+        points=[subject.points[i]],
+        on_tensors=lambda values: subject.on_tensors(with_others(values[0])),
+        on_arrays=lambda values: subject.on_arrays(
+            [values[0] if j == i else x for j, x in enumerate(subject.points)]
+        ),
+        inputs=1,
+    )
 
 
 # ── its gradient ─────────────────────────────────────────────────────────────────────────────
