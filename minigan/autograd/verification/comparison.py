@@ -183,8 +183,8 @@ class _Comparison:
         rng, subject = stream(0, "nearby"), self.subject
         rows = self.cotangents[np.argsort(-off.max(axis=1))[:4]]
         errors = []
-        for _ in range(6):
-            points = [np.asarray(x * (1 + 1e-6 * rng.uniform(-1, 1, x.shape)))
+        for near in (1e-15, 1e-12, 1e-9, 1e-6) * 2:
+            points = [np.asarray(x * (1 + near * rng.uniform(-1, 1, x.shape)))
                       for x in subject.points]  # fmt: skip
             gradients = gradients_of(subject.pull(points), rows)[i]
             exact = self._extended_gradients(i, points, rows)
