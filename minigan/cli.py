@@ -1,4 +1,4 @@
-"""The command `minigan`: train, sample, data, doctor. Nothing imports this file.
+"""The command `minigan`: train, sample, data, gradcheck, doctor. Nothing imports this file.
 
 Every mistake ends in one sentence and exit code 2.
 """
@@ -206,6 +206,44 @@ def mnist(
 
     path = fetch_mnist(folder) if folder else fetch_mnist()
     typer.echo(f"MNIST is in {path}\nTrain on it: minigan train --data {path}")
+
+
+# ── gradcheck ────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def gradcheck(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE.py:NAME", help="Your layer, op or function; default: all."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="SHAPE", help="Such as 4,28,28,1; one for each input."),
+    ] = None,
+    order: Annotated[int, typer.Option(min=1, help="1: gradients; 2: their gradients.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other inputs.")] = 0,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of minigan's, such as conv2d.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="PNG to draw of your FILE.py:NAME.")] = None,
+) -> None:
+    """Prove gradients by numbers: minigan's own, or those of your FILE.py:NAME."""
+    from minigan.testing.gradcheck import check_file, check_specifications
+
+    if target is None:
+        if inputs or picture:
+            raise ConfigError(
+                "--input and --picture are for a file of yours. "
+                "Try: minigan gradcheck FILE.py:NAME --input 4,3"
+            )
+        right = check_specifications(only, order, seed, say=typer.echo)
+    else:
+        if only:
+            raise ConfigError(f"--only is for minigan's own. Try: without {target}, or without it.")
+        right = check_file(target, inputs or [], order, seed, picture, say=typer.echo)
+    if not right:
+        raise typer.Exit(1)
 
 
 # ── doctor ───────────────────────────────────────────────────────────────────────────────────

@@ -89,7 +89,7 @@ def check_gradients(
     *inputs: Any,
     reference: Callable[..., Any] | None = None,
     order: int = 2,
-    dtypes: Sequence[str] = ("float32",),
+    dtypes: str | Sequence[str] = ("float32",),
     layouts: bool = True,
     seed: int = 0,
     modules: Mapping[str, Any] | None = None,
@@ -143,7 +143,7 @@ def check_gradients(
                     check_rules(subject, evidence, layouts)
                     if layouts:
                         check_layouts(subject, evidence)
-                    for dtype in dtypes:
+                    for dtype in [dtypes] if isinstance(dtypes, str) else dtypes:
                         check_dtype(subject, evidence, dtype)
                     if picture is not None and evidence.finding is not None:
                         save_picture(picture, evidence.finding)

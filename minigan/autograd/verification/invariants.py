@@ -290,7 +290,7 @@ def _compare_layout(
         if a is not None and b is not None:
             _require_close(
                 subject, i, evidence, backend.to_host(a), backend.to_host(b),
-                f"the gradient is different for inputs laid out {layout}", hint,
+                f"the gradient is different for inputs laid out {layout}", hint, points,
             )  # fmt: skip
 
 
@@ -358,9 +358,9 @@ def _require(holds: bool, subject: Subject, problem: str, remedy: str) -> None:
 
 def _require_close(
     subject: Subject, i: int, evidence: Evidence, a: HostArray, b: HostArray,
-    problem: str, remedy: str,
+    problem: str, remedy: str, points: Points | None = None,
 ) -> None:  # fmt: skip
-    """Equal up to the rounding of float64, measured against the sums |J||g|."""
+    """Equal up to the rounding of float64 at the points, measured against the sums |J||g|."""
     if subject.names[i] in evidence.zero:
         return  # what is there is nothing but rounding
     scale = float(np.max(evidence.scales[i][-2:], initial=0))
@@ -368,7 +368,8 @@ def _require_close(
     error = np.abs(a - b)
     if not np.all(error <= bound):
         dense = evidence.cotangents[-2]
-        bound += 32 * jitter_of(lambda x: _one(subject.pull(x)(dense), i), subject.points)
+        points = subject.points if points is None else points
+        bound += 32 * jitter_of(lambda x: _one(subject.pull(x)(dense), i), points)
     _require(bool(np.all(error <= bound)), subject, f"{problem} (to {subject.names[i]})", remedy)
 
 
