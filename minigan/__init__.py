@@ -3,7 +3,7 @@
 Tensor, grad, no_grad, vjp, jvp, hvp            minigan.autograd   (start with engine.py)
 check_gradients                                 minigan.autograd.check
 exp, log, matmul, relu, ...                     minigan.autograd.ops
-Dense, Sequential, LeakyReLU, Dropout, ...      minigan.layers
+Dense, Conv2D, BatchNorm, Sequential, ...       minigan.layers
 HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
 generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
 load_digits, load_mnist, Batches                minigan.data
@@ -42,10 +42,16 @@ from minigan.initializers import (
 )
 from minigan.kernels.memory import keep_freed_memory
 from minigan.layers import (
+    AveragePooling2D,
+    BatchNorm,
+    Conv2D,
+    Conv2DTranspose,
     Dense,
     Dropout,
     Flatten,
+    LayerNorm,
     LeakyReLU,
+    MaxPooling2D,
     Module,
     Parameter,
     ReLU,
@@ -54,6 +60,7 @@ from minigan.layers import (
     Sigmoid,
     Softplus,
     Tanh,
+    UpSample2D,
 )
 from minigan.losses import (
     discriminator_loss,
@@ -70,13 +77,13 @@ __version__ = "0.1.0"
 keep_freed_memory()
 
 __all__ = [  # noqa: RUF022
-    "Adam", "ClipValue", "Constant", "Dense", "Dropout", "Flatten", "GlorotNormal",
-    "GlorotUniform", "GradientReport", "HeNormal", "L1", "L2", "LeakyReLU", "MaxNorm",
-    "MiniganError", "Module", "NonNeg", "Ones", "Op", "Parameter", "RMSProp", "RandomNormal",
-    "RandomUniform", "ReLU", "Reshape", "SGD", "Sequential", "Sigmoid", "Softplus", "Tanh",
-    "Tensor", "TruncatedNormal", "Zeros", "check_gradients", "detect_anomaly",
-    "discriminator_loss", "generator_loss", "grad", "hvp", "jvp", "log_discriminator_loss",
-    "log_generator_loss", "minimax_generator_loss", "no_grad", "op", "record_source",
-    "stop_gradient", "vjp",
+    "Adam", "AveragePooling2D", "BatchNorm", "ClipValue", "Constant", "Conv2D", "Conv2DTranspose",
+    "Dense", "Dropout", "Flatten", "GlorotNormal", "GlorotUniform", "GradientReport", "HeNormal",
+    "L1", "L2", "LayerNorm", "LeakyReLU", "MaxNorm", "MaxPooling2D", "MiniganError", "Module",
+    "NonNeg", "Ones", "Op", "Parameter", "RMSProp", "RandomNormal", "RandomUniform", "ReLU",
+    "Reshape", "SGD", "Sequential", "Sigmoid", "Softplus", "Tanh", "Tensor", "TruncatedNormal",
+    "UpSample2D", "Zeros", "check_gradients", "detect_anomaly", "discriminator_loss",
+    "generator_loss", "grad", "hvp", "jvp", "log_discriminator_loss", "log_generator_loss",
+    "minimax_generator_loss", "no_grad", "op", "record_source", "stop_gradient", "vjp",
 ]  # fmt: skip
 __all__ += ops.__all__

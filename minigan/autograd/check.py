@@ -37,7 +37,9 @@ from minigan.autograd.verification.rules import check_rules, nodes_behind
 from minigan.autograd.verification.subject import (
     Subject,
     arguments_of,
+    build,
     gradient_of,
+    in_mode,
     name_of,
     subject_of,
 )
@@ -110,7 +112,7 @@ def check_gradients(
     modules    modules that f uses, by name: {"D": net}. Their trainable parameters are checked;
                what they keep (moving averages, a dropout counter) is as before afterwards. With
                such state, training and inference are checked both.
-    zero       the names of inputs whose true gradient is zero
+    zero       the names of inputs whose true gradient is zero, in training or in inference
     picture    a PNG to draw: the error against the step, and where the gradients differ
     Errors: GradientError with a report; VacuousGradientWarning if a gradient is zero and not
     named in `zero`. Source: docs/gradient-checking.md
@@ -125,9 +127,11 @@ def check_gradients(
     if hasattr(f, "named_parameters"):
         modules = {"": f, **modules}
     report = GradientReport(name_of(f))
+    arguments = arguments_of(inputs, seed)
+    build(f, arguments, modules)
+    without_zero = list(zero)  # declared, and not found yet
     for mode in _modes(modules):
         with mode, _explained_dtypes():
-            arguments = arguments_of(inputs, seed)
             subject = first = subject_of(f, arguments, reference, modules)
             check_state(f, arguments, modules)
             _visit_another_point(subject)
@@ -138,7 +142,8 @@ def check_gradients(
                     raise _told(disagreement.finding, first, k, seed, picture) from None
                 report.add(k, evidence)
                 if k == 1:
-                    _check_zero(subject, evidence, report, zero)
+                    _warn_of_zero(evidence, report, zero)
+                    without_zero = [name for name in without_zero if name not in evidence.zero]
                     check_invariants(subject, evidence)
                     check_rules(subject, evidence, layouts)
                     if layouts:
@@ -151,6 +156,11 @@ def check_gradients(
                     _check_symmetry(subject, evidence)
                     check_alone_twice(first, seed)
                 subject = gradient_of(subject, seed)
+    if without_zero:
+        raise GradientError(
+            f"{report.name}: the gradient to {without_zero[0]} is not zero. "
+            f"Try: leave it out of `zero`; the values are {', '.join(first.names)}."
+        )
     return report
 
 
@@ -162,21 +172,13 @@ def _visit_another_point(subject: Subject) -> None:
         pull(np.ones(pull.value().size))
 
 
-def _check_zero(
-    subject: Subject, evidence: Evidence, report: GradientReport, zero: Sequence[str]
-) -> None:
+def _warn_of_zero(evidence: Evidence, report: GradientReport, declared: Sequence[str]) -> None:
     """A gradient that is zero proves nothing: half of it would be zero as well."""
-    for name in zero:
-        if name not in evidence.zero:
-            raise GradientError(
-                f"{subject.name}: the gradient to {name} is not zero. "
-                f"Try: leave {name!r} out of `zero`; the inputs are {subject.names}."
-            )
     for name in evidence.zero:
-        if name not in zero:
+        if name not in declared and name not in report.zero:
             report.zero.append(name)
             warnings.warn(
-                f"{subject.name}: the gradient to {name} is zero, so this check proves nothing "
+                f"{report.name}: the gradient to {name} is zero, so this check proves nothing "
                 f"about it. Try: other inputs or another output, or zero=[{name!r}] if it must be.",
                 VacuousGradientWarning,
                 stacklevel=3,
@@ -221,19 +223,7 @@ def _modes(modules: Mapping[str, Any]) -> list[Any]:
     """Training and inference if a module keeps something between calls; else as it is."""
     stateful = any(True for m in modules.values() for _ in m.named_buffers())
     modes = (True, False) if stateful else (None,)
-    return [_in_mode(modules, training) for training in modes]
-
-
-@contextmanager
-def _in_mode(modules: Mapping[str, Any], training: bool | None) -> Iterator[None]:
-    before = [(m, m.training) for root in modules.values() for _, m in root.named_modules()]
-    try:
-        for module, mode in before:
-            module.training = mode if training is None else training
-        yield
-    finally:
-        for module, mode in before:
-            module.training = mode
+    return [in_mode(modules, training) for training in modes]
 
 
 # ── the report of a failure ──────────────────────────────────────────────────────────────────

@@ -153,7 +153,7 @@ class Module:
         """Draw every parameter anew, keyed by the seed and the parameter's name.
 
         Errors: ConfigError if a layer has no parameters yet (call the model once, or give the
-        layer `in_features`).
+        layer `in_features`, of convolutions and normalisations `in_channels`).
         """
         for path, module in self.named_modules():
             for name, initializer in module.initializers().items():
@@ -161,7 +161,8 @@ class Module:
                 if parameter is None:
                     raise ConfigError(
                         f"{path or type(module).__name__} has no {name} before its first call. "
-                        f"Try: call the model once, or give the layer in_features."
+                        f"Try: call the model once, or give the layer in_features (Dense) or "
+                        f"in_channels."
                     )
                 values = initializer(parameter.shape, stream(seed, _join(path, name)))
                 parameter.assign(backend.to_device(values, parameter.device))

@@ -554,6 +554,14 @@ def test_a_module_is_built_checked_and_left_as_it_was():
     assert all(p.grad is None for p in net.parameters())
 
 
+def test_batch_norm_is_checked_in_training_and_in_inference_and_no_average_moves():
+    net = mg.Sequential(mg.Dense(3), mg.BatchNorm())
+    report = check_gradients(net, normal(5, 2), zero=["layers.0.bias"], order=1)
+    assert report.comparisons > 0
+    np.testing.assert_array_equal(net.layers[1].moving_mean, 0)
+    np.testing.assert_array_equal(net.layers[1].moving_variance, 1)
+
+
 def test_a_frozen_parameter_is_not_checked_and_used_as_it_is():
     layer = mg.Dense(2, in_features=3, trainable=False)
     report = check_gradients(layer, normal(4, 3), order=1)

@@ -76,8 +76,9 @@ def test_every_keyword_of_an_op_has_another_value_than_the_default(name):
     assert_every_keyword_is_tried(name, signature.parameters.values())
 
 
-NOT_OF_THE_FUNCTION = {"kernel_initializer", "bias_initializer", "kernel_constraint",
-                       "bias_constraint", "trainable", "name", "in_features"}  # fmt: skip
+NOT_OF_THE_FUNCTION = {"kernel_initializer", "bias_initializer", "gamma_initializer",
+                       "beta_initializer", "kernel_constraint", "bias_constraint", "trainable",
+                       "name", "in_features", "in_channels"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in minigan.layers.__all__ if n != "Parameter"])

@@ -192,7 +192,7 @@ def test_initialize_needs_parameters():
         model.initialize(0)
     assert str(caught.value) == (
         "layers.0 has no kernel before its first call. "
-        "Try: call the model once, or give the layer in_features."
+        "Try: call the model once, or give the layer in_features (Dense) or in_channels."
     )
     model(np.ones((1, 2), np.float32))  # the first try
     model.initialize(0)

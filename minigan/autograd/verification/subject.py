@@ -109,7 +109,6 @@ def subject_of(
     device = next((backend.device_of(array_of(arguments[i])) for i in places), "cpu")
     points = [backend.to_host(array_of(arguments[i])).astype(np.float64) for i in places]
     names = [_argument_names(f, len(arguments))[i] for i in places]
-    _build(f, arguments, modules)
     parameters = {
         f"{prefix}.{name}" if prefix else name: parameter
         for prefix, module in modules.items()
@@ -179,18 +178,30 @@ def _argument_names(f: Any, count: int) -> list[str]:
     return names[:count] + [f"{rest}[{i}]" for i in range(count - len(names))]
 
 
-def _build(f: Callable[..., Any], arguments: Sequence[Any], modules: Mapping[str, Any]) -> None:
+def build(f: Callable[..., Any], arguments: Sequence[Any], modules: Mapping[str, Any]) -> None:
     """Call a module once if it makes its parameters at the first call."""
     if not modules:
         return
-    before = _parameter_names(modules)
-    inputs = float32_leaves(arguments)
-    with no_grad():
+    before, inputs = _parameter_names(modules), float32_leaves(arguments)
+    with no_grad(), in_mode(modules, training=False):  # in inference nothing else changes
         with standing_in(modules, {}):
             f(*inputs)
             built = _parameter_names(modules) - before
         if built:
             f(*inputs)
+
+
+@contextmanager
+def in_mode(modules: Mapping[str, Any], training: bool | None) -> Iterator[None]:
+    """Training or inference for a while; None leaves every module in its own mode."""
+    before = [(m, m.training) for root in modules.values() for _, m in root.named_modules()]
+    try:
+        for module, mode in before:
+            module.training = mode if training is None else training
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode
 
 
 def float32_leaves(arguments: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from minigan.autograd import Tensor, ops
-from minigan.autograd.engine import Value
 from minigan.autograd.operators import registry
 from minigan.kernels.convolution import Geometry
 from minigan.testing.specifications.specification import (
@@ -40,13 +39,7 @@ def specify(
     SPECIFICATIONS.append(Specification(name, function, reference, inputs, keywords, zero))
 
 
-def moments(x: Value) -> Tensor:
-    """`ops.moments`, the mean above the variance."""
-    return ops.stack(ops.moments(x))
-
-
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "moments": moments,
     "normalize": ops.normalize,
     "conv_cond_concat": ops.conv_cond_concat,
 }
@@ -311,6 +304,19 @@ def mean_and_variance(x: HostArray) -> HostArray:
     return np.stack([average, (rows * rows).sum(0) / len(rows) - average * average])
 
 
+def straight_line(x: HostArray, center: HostArray, scale: HostArray, shift: HostArray) -> HostArray:
+    """A line through (center, shift) for each channel."""
+    y: HostArray = scale * x + (shift - scale * center)
+    return y
+
+
+def comoment(g: HostArray, x: HostArray, center: HostArray) -> HostArray:
+    """The sum of g x less the center's share."""
+    g_rows, x_rows = g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1])
+    y: HostArray = np.einsum("nc,nc->c", g_rows, x_rows) - center * g_rows.sum(0)
+    return y
+
+
 def normalized(
     x: HostArray, mean: Any, variance: Any, gamma: Any, beta: Any, epsilon: float = 1e-5
 ) -> HostArray:
@@ -347,6 +353,14 @@ narrow = Draw(lambda rng: 3e-3 * rng.normal(size=(4, 2)), "narrow(4, 2)")
 
 specify("moments", mean_and_variance, normal(5, 3))
 specify("moments", mean_and_variance, normal(2, 2, 3, 2))
+specify("moments", mean_and_variance, normal(2))
+for shape in [(5, 3), (2, 2, 3, 2), (3, 1), (2,)]:
+    channels = normal(shape[-1])
+    specify("scale_and_shift", straight_line, normal(*shape), channels, channels, channels)
+    specify("sum_of_products", comoment, normal(*shape), normal(*shape), channels)
+specify("scale_and_shift", straight_line, normal(0, 3), normal(3), normal(3), normal(3),
+        zero=("center", "scale", "shift"))  # fmt: skip
+specify("sum_of_products", comoment, normal(0, 3), normal(0, 3), normal(3), zero=("center",))
 for shape in [(5, 3), (2, 2, 3, 2), (6, 1)]:
     channels = normal(shape[-1])
     specify("batch_norm", batch_normalized, normal(*shape), channels, channels)
