@@ -21,7 +21,7 @@ from minigan.errors import NonFiniteError
 from minigan.gan.config import TrainConfig
 from minigan.gan.models import mlp_gan
 from minigan.gan.objectives import OBJECTIVES
-from minigan.gan.players import Players
+from minigan.gan.players import Losses, Players
 from minigan.gan.run_folder import RunFolder, write_metrics
 from minigan.gan.sampling import generate, latent_noise, picture
 from minigan.optimizers import Adam
@@ -115,7 +115,7 @@ class TrainingRun:
         self._write_curves_and_animation()
         return self.step >= self.config.steps
 
-    def _take_step(self) -> tuple[float, float]:
+    def _take_step(self) -> Losses:
         real = self._on_device(self.batches.at(self.step))
         d_noise = self._noise("discriminator")
         try:

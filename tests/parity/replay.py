@@ -3,9 +3,9 @@
     python tests/parity/replay.py TRACE.npz [TRACE.npz ...]
 
 A trace holds the weights, batches and noise that TensorFlow 2.15 trained with (tf.compat.v1), the
-loss of every step and the final weights. The model and the game are built from the trace's own
-`meta`. A replay passes if every loss and every final weight agrees: to 1e-8 in float64, to 1e-4
-in float32 for the steps the trace calls reproducible.
+losses of every step, the final weights and moving averages, and the sampler's pictures. The model
+and the game are built from the trace's own `meta` (families.py). A replay passes if everything
+agrees: to 1e-8 in float64, to 1e-4 in float32 for the steps the trace calls reproducible.
 """
 
 import json
@@ -16,21 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from families import family_of, gan_of, objective_of, order_of
 
-from minigan import Adam, no_grad
-from minigan.gan import OBJECTIVES, Players, mlp_gan
+from minigan import Adam
+from minigan.data import one_hot
+from minigan.gan import OBJECTIVES, Objective, Players
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
-VARIABLES = {  # the tutorials' names -> minigan's
-    "G_W1": "generator.hidden.kernel",
-    "G_b1": "generator.hidden.bias",
-    "G_W2": "generator.output.kernel",
-    "G_b2": "generator.output.bias",
-    "D_W1": "discriminator.hidden.kernel",
-    "D_b1": "discriminator.hidden.bias",
-    "D_W2": "discriminator.output.kernel",
-    "D_b2": "discriminator.output.bias",
-}
 
 
 class Trace:
@@ -40,22 +32,46 @@ class Trace:
         with np.load(path, allow_pickle=False) as file:
             self.arrays = {name: file[name] for name in file.files}
         self.meta: dict[str, Any] = json.loads(str(self.arrays["meta"]))
-        if set(self.meta["variables"]) != set(VARIABLES):
-            raise SystemExit(f"{path}: not an MLP GAN; this replay knows {sorted(VARIABLES)}")
+        self.family = family_of(self.meta)
 
     def images(self, step: int, dtype: str) -> np.ndarray:
         pixels = self.arrays["x_u8"]
         batch = pixels[self.arrays["x_idx"][step]] if "x_idx" in self.arrays else pixels[step]
-        return batch.reshape(len(batch), -1).astype(dtype) / 255
+        x, rule = batch.astype(dtype), self.meta["x_rule"].replace(" ", "")
+        if rule.startswith("x=x_u8/127.5-1"):
+            return x / 127.5 - 1
+        return x / 255 * 2 - 1 if rule.startswith("x=x_u8/255*2-1") else x / 255
 
     def noise(self, step: int, draw: int, dtype: str) -> np.ndarray:
         return self.arrays["z_q"][step, draw].astype(dtype) / 32768
 
-    def loss_name(self, player: str, suffix: str = "") -> str:
-        """The trace's name for D's or G's loss: `D_loss`, `disc_loss`, `D_loss_summary`, ..."""
+    def sample_noise(self, dtype: str) -> np.ndarray:
+        return self.arrays["sample_z_q"].astype(dtype) / 32768
+
+    def labels(self, step: int, dtype: str) -> np.ndarray | None:
+        return self.one_hot(self.arrays["y"][step], dtype) if "y" in self.arrays else None
+
+    def sample_labels(self, dtype: str) -> np.ndarray | None:
+        return self.one_hot(self.arrays["sample_y"], dtype) if "sample_y" in self.arrays else None
+
+    def one_hot(self, classes: np.ndarray, dtype: str) -> np.ndarray:
+        return one_hot(classes, self.meta["hyper"]["y_dim"]).astype(dtype)
+
+    def loss_name(self, player: str) -> str:
+        """The trace's name for D's or G's loss: `D_loss`, `disc_loss`, ..."""
         names = [name for name in self.meta["losses"] if name.lower().endswith("_loss")]
         (name,) = [name for name in names if name.upper().startswith(player)]
-        return name + suffix
+        return name
+
+    def is_noisy(self, name: str) -> bool:
+        """Whether a variable follows rounding noise: to compare in float64 only, as numbers near 1.
+
+        A bias in front of a batch norm has no effect and no true gradient. In float32 Adam turns
+        its gradient's rounding noise into full steps, and the moving mean right after it follows.
+        The sampler follows both.
+        """
+        before_norm = self.meta["bias_before_batchnorm"]
+        return name in before_norm or (bool(before_norm) and name.endswith("moving_mean"))
 
 
 class Difference(NamedTuple):
@@ -63,34 +79,60 @@ class Difference(NamedTuple):
     relative_error: float
 
 
+class Recorder:
+    """Notes every loss that a step computes, in the order in which it computes them."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.notes: list[tuple[str, float, Any]] = []
+
+    def recording(self) -> Objective:
+        """The objective, with every call of its three losses noted."""
+
+        def noted(name: str) -> Any:
+            def loss(logits: Any) -> Any:
+                value = getattr(self.objective, name)(logits)
+                self.notes.append((name, float(value), logits))
+                return value
+
+            return loss
+
+        return self.objective._replace(**{n: noted(n) for n in ("real", "fake", "generator")})
+
+
 def players_of(trace: Trace, dtype: str) -> Players:
     """The two players with the trace's sizes, losses, hyper-parameters and weights."""
-    hyper, losses = trace.meta["hyper"], trace.meta["losses"]
-    pixels = trace.arrays["init/D_W1"].shape[0]
-    gan = mlp_gan(hyper["hidden"], hyper["z_dim"], pixels, dtype=dtype)
-    weights = {VARIABLES[name]: trace.arrays[f"init/{name}"].astype(dtype) for name in VARIABLES}
-    gan.load_state(weights)
-    game = "cross-entropy" if "sigmoid_ce" in losses else "log"
+    hyper = trace.meta["hyper"]
+    gan = gan_of(trace.meta, dtype)
+    gan.load_state(
+        {
+            trace.family.translated(name): trace.arrays[f"init/{name}"].astype(dtype)
+            for name in trace.meta["variables"]
+        }
+    )
     settings = {
         "learning_rate": hyper["lr"],
         "beta1": hyper["beta1"],
         "beta2": hyper["beta2"],
         "epsilon": hyper["eps"],
     }
-    return Players(gan, OBJECTIVES[game], Adam(**settings), Adam(**settings))
+    return Players(gan, OBJECTIVES[objective_of(trace.meta)], Adam(**settings), Adam(**settings))
 
 
 def losses(trace: Trace, players: Players, dtype: str) -> Iterator[dict[str, float]]:
     """Train, and yield each step's losses by the trace's names."""
-    d_name, g_name = trace.loss_name("D"), trace.loss_name("G")
-    together = trace.meta["update_order"].startswith("ONE session.run")
+    order = order_of(trace.meta)
     for step in range(trace.meta["N"]):
-        x = trace.images(step, dtype)
+        x, y = trace.images(step, dtype), trace.labels(step, dtype)
         z = [trace.noise(step, draw, dtype) for draw in range(trace.arrays["z_q"].shape[1])]
-        if together:
-            d_loss, g_loss = players.simultaneous_step(x, z[0])
+        if order == "d-once-g-twice":
+            yield carpedm20_losses(players, x, z[0], y)
+            continue
+        d_name, g_name = trace.loss_name("D"), trace.loss_name("G")
+        if order == "simultaneous":
+            d_loss, g_loss = players.simultaneous_step(x, z[0], y)
         else:
-            d_loss, g_loss = players.alternating_step(x, z[0], z[1])
+            d_loss, g_loss = players.alternating_step(x, z[0], z[1], y)
         result = {d_name: d_loss, g_name: g_loss}
         if f"f64/{d_name}_summary" in trace.arrays:  # the tutorial's third draw, no update
             d_loss, g_loss = players.losses(x, z[2])
@@ -98,61 +140,129 @@ def losses(trace: Trace, players: Players, dtype: str) -> Iterator[dict[str, flo
         yield result
 
 
+def carpedm20_losses(players: Players, x: Any, z: Any, y: Any) -> dict[str, float]:
+    """The losses of all six runs of a step: D's, G's first and second, and three evaluations."""
+    objective = players.objective
+    recorder = Recorder(objective)
+    players.objective = recorder.recording()
+    players.d_once_g_twice_step(x, z, y)
+    players.objective = objective
+    runs = [
+        ("real", "d_run.d_loss_real"),
+        ("fake", "d_run.d_loss_fake"),
+        ("generator", "g_run1.g_loss"),
+        ("generator", "g_run2.g_loss"),
+        ("real", "errD_real"),
+        ("fake", "errD_fake"),
+        ("generator", "errG"),
+    ]
+    result = {}
+    for (loss, name), (noted, value, logits) in zip(runs, recorder.notes, strict=True):
+        if loss != noted:
+            raise SystemExit(f"the step computed the {noted} loss where {name} was due")
+        result[name] = value
+        if name.startswith("g_run"):
+            result[name.replace("g_loss", "d_loss_fake")] = float(objective.fake(logits))
+    result["d_run.d_loss"] = result["d_run.d_loss_real"] + result["d_run.d_loss_fake"]
+    return result
+
+
 def replay(trace: Trace, dtype: str) -> list[Difference]:
-    """The error of the first pictures, of every loss, of the final weights and pictures."""
+    """The errors of the first pictures, of every loss, of the final weights and pictures."""
     bits = "f64" if dtype == "float64" else "f32"
     steps = trace.meta["N"] if dtype == "float64" else trace.meta["float32_reproducible_steps"]
     players = players_of(trace, dtype)
-    differences = [first_pictures(trace, players, dtype)]
+    differences = first_pictures(trace, players, dtype)
     for step, computed in enumerate(losses(trace, players, dtype)):
+        if step == steps:
+            return differences
         for name, value in computed.items():
             expected = float(trace.arrays[f"{bits}/{name}"][step])
-            if step < steps:
-                error = abs(value - expected) / abs(expected)
-                differences.append(Difference(f"{name}, step {step}", error))
-    if steps == trace.meta["N"]:
-        differences += final_weights(trace, players, dtype)
-        differences.append(final_pictures(trace, players, dtype))
-    return differences
+            error = abs(value - expected) / max(abs(expected), 1e-3)  # a loss near 0 says little
+            differences.append(Difference(f"{name}, step {step}", error))
+    differences += final_weights(trace, players, dtype)
+    differences += final_pictures(trace, players, dtype)
+    return differences + sample_losses(trace, players, dtype, bits)
 
 
-def first_pictures(trace: Trace, players: Players, dtype: str) -> Difference:
-    """The untrained generator, on the first two noise vectors."""
+def first_pictures(trace: Trace, players: Players, dtype: str) -> list[Difference]:
+    """The untrained generator: in training on the first batch of noise, and as the sampler."""
     expected = trace.arrays["fwd0/G_first2"]
-    with no_grad():
-        pictures = players.gan.generator(trace.noise(0, 0, dtype)[: len(expected)])
-    return compare("pictures before training", pictures.numpy(), expected)
+    before = players.gan.state()
+    z, y = trace.noise(0, 0, dtype), trace.labels(0, dtype)
+    pictures = players.gan.generator(z, *([] if y is None else [y])).numpy()
+    players.gan.load_state(before)  # that pass moved batch norm's averages
+    differences = [compare("pictures before training", pictures[: len(expected)], expected)]
+    if "sampler_init" in trace.arrays:
+        pictures = players.gan.sample(trace.sample_noise(dtype), trace.sample_labels(dtype))
+        expected = trace.arrays["sampler_init"]
+        differences.append(compare("sampler before training", pictures, expected))
+    return differences
 
 
 def final_weights(trace: Trace, players: Players, dtype: str) -> list[Difference]:
-    """The error of each variable after the last step, relative to its largest element."""
+    """The error of each variable after the last step, relative to its largest element.
+
+    Most traces hold the weights of TensorFlow's float64 run alone. A float32 replay may then be as
+    far from them as TensorFlow's own float32 run was, which the trace tells.
+    """
     state = players.gan.state()
     thinning = re.search(r"::(\d+)", trace.meta.get("final_subsampling", "::1"))
     stride = int(thinning[1]) if thinning else 1
+    drifts = trace.meta.get("f32_vs_f64", {}).get("max_abs_final_diff", {})
     differences = []
-    for name, ours in VARIABLES.items():
-        of_this_dtype = f"final_f32/{name}" if dtype == "float32" else f"final/{name}"
-        expected = trace.arrays.get(of_this_dtype, trace.arrays[f"final/{name}"])
-        computed = state[ours]
+    for name in trace.meta["variables"]:
+        noisy = trace.is_noisy(name)
+        if noisy and dtype == "float32":
+            continue
+        expected, drift = trace.arrays[f"final/{name}"], 0.0
+        if dtype == "float32" and f"final_f32/{name}" in trace.arrays:
+            expected = trace.arrays[f"final_f32/{name}"]
+        elif dtype == "float32":
+            drift = drifts.get(name, 0.0)
+        computed = state[trace.family.translated(name)]
         if computed.size != expected.size:
             computed = computed.ravel()[::stride]
-        differences.append(compare(f"final {name}", computed, expected))
+        size = 1 if noisy else None
+        differences.append(compare(f"final {name}", computed, expected, size, drift))
     return differences
 
 
-def final_pictures(trace: Trace, players: Players, dtype: str) -> Difference:
-    """The trained generator, on the sampler's noise."""
-    with no_grad():
-        z = trace.arrays["sample_z_q"].astype(dtype) / 32768
-        pictures = players.gan.generator(z)
-    return compare("pictures after training", pictures.numpy(), trace.arrays["sample_after"])
+def final_pictures(trace: Trace, players: Players, dtype: str) -> list[Difference]:
+    """The trained generator in inference mode, on the sampler's noise and labels."""
+    if trace.meta["bias_before_batchnorm"] and dtype == "float32":
+        return []
+    pictures = players.gan.sample(trace.sample_noise(dtype), trace.sample_labels(dtype))
+    name = "sampler_after" if "sampler_after" in trace.arrays else "sample_after"
+    return [compare("pictures after training", pictures, trace.arrays[name])]
 
 
-def compare(what: str, computed: np.ndarray, expected: np.ndarray) -> Difference:
-    """The largest error, relative to the largest element, beyond what storing it rounded away."""
-    rounding = np.abs(expected) * (np.finfo(expected.dtype).eps / 2)
-    error = np.abs(computed.reshape(expected.shape) - expected.astype("float64")) - rounding
-    return Difference(what, float(error.max().clip(0) / np.abs(expected).max()))
+def sample_losses(trace: Trace, players: Players, dtype: str, bits: str) -> list[Difference]:
+    """carpedm20's [Sample] losses: the sampler's noise against the first batch."""
+    expected = trace.meta.get("sample_losses_after", {}).get(bits, {})
+    if not expected:
+        return []
+    computed = players.losses(
+        trace.images(0, dtype), trace.sample_noise(dtype), trace.sample_labels(dtype)
+    )
+    return [
+        Difference(f"[Sample] {name}", abs(getattr(computed, name) - value) / abs(value))
+        for name, value in expected.items()
+    ]
+
+
+def compare(
+    what: str,
+    computed: np.ndarray,
+    expected: np.ndarray,
+    size: float | None = None,
+    drift: float = 0.0,
+) -> Difference:
+    """The largest error beyond rounding when stored and drift, relative to the largest element."""
+    allowed = np.abs(expected) * (np.finfo(expected.dtype).eps / 2) + drift
+    error = np.abs(computed.reshape(expected.shape) - expected.astype("float64")) - allowed
+    size = np.abs(expected).max() if size is None else size
+    return Difference(what, float(error.max().clip(0) / size))
 
 
 def main(paths: list[str]) -> int:

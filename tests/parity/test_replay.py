@@ -1,6 +1,7 @@
-"""The replay itself: on TensorFlow's own trace, and on traces that an independent NumPy
+"""The replay itself: on TensorFlow's own traces, and on traces that an independent NumPy
 implementation writes for the other tutorials in the same format."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -9,22 +10,81 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import numpy_dcgan
 import replay
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "seed001_mlp_small.npz"
+GOLDEN = Path(__file__).parents[1] / "golden"
+MLP = GOLDEN / "seed001_mlp_small.npz"
+IMAGES = GOLDEN / "seed002_dcgan_uncond28x20_gray.npz"
+TF_LAYERS = GOLDEN / "seed003_layers_bn_small.npz"
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_tensorflows_own_losses_and_weights_are_reproduced(dtype):
-    differences = replay.replay(replay.Trace(GOLDEN), dtype)
-    assert len(differences) == 1 + 2 * 20 + 8 + 1
+def worst(trace, dtype="float64"):
+    return max(d.relative_error for d in replay.replay(trace, dtype))
+
+
+@pytest.mark.parametrize(
+    ("path", "dtype", "comparisons"),
+    [
+        # first pictures, losses, variables, last pictures, [Sample] losses
+        (MLP, "float64", 1 + 2 * 20 + 8 + 1),
+        (MLP, "float32", 1 + 2 * 20 + 8 + 1),
+        (IMAGES, "float64", 2 + 10 * 20 + 48 + 1 + 2),
+        (IMAGES, "float32", 2 + 10 * 20 + 48 - 14 + 2),  # without biases in front of batch norm
+        (TF_LAYERS, "float64", 1 + 2 * 20 + 34 + 1),
+        (TF_LAYERS, "float32", 1 + 2 * 20 + 34 - 10),
+    ],
+)
+def test_tensorflows_own_losses_and_weights_are_reproduced(path, dtype, comparisons):
+    differences = replay.replay(replay.Trace(path), dtype)
+    assert len(differences) == comparisons
     assert max(d.relative_error for d in differences) <= replay.TOLERANCE[dtype]
 
 
-def test_a_wrong_learning_rate_is_noticed(tmp_path):
-    trace = replay.Trace(GOLDEN)
+def test_a_wrong_learning_rate_is_noticed():
+    trace = replay.Trace(MLP)
     trace.meta["hyper"]["lr"] *= 1.0001
-    assert max(d.relative_error for d in replay.replay(trace, "float64")) > 1e-8
+    assert worst(trace) > 1e-8
+
+
+@pytest.mark.parametrize("path", [IMAGES, TF_LAYERS])
+def test_averages_that_just_move_at_every_pass_are_noticed(path, monkeypatch):
+    monkeypatch.setattr(
+        "minigan.gan.players.moving", lambda norms, times: contextlib.nullcontext()
+    )  # fmt: skip
+    differences = replay.replay(replay.Trace(path), "float64")
+    wrong = {d.what.rsplit("/")[-1] for d in differences if d.relative_error > 1e-8}
+    assert {"moving_mean", "moving_variance"} <= wrong
+    assert not any("loss" in what or what in ("w", "kernel") for what in wrong)
+
+
+@pytest.mark.parametrize("family", numpy_dcgan.FAMILIES)
+def test_convolutional_families_replay_from_their_meta(family, tmp_path, capsys):
+    path = tmp_path / "trace.npz"
+    np.savez(path, **numpy_dcgan.numpy_trace(family))
+    assert replay.main([str(path)]) == 0
+    assert capsys.readouterr().out.count("ok  ") == 2
+
+
+@pytest.mark.parametrize(
+    ("family", "change"),
+    [
+        ("unconditional colour", {"x_rule": "x = x_u8/255"}),
+        ("conditional", {"x_rule": "x = x_u8/127.5 - 1"}),
+        ("tf.layers, batch norm", {"update_order": "ONE run per step"}),
+        (
+            "tf.layers, average pooling",
+            {"losses": {"disc_loss": "softmax-CE(D(x), class 1) + ...", "gen_loss": ""}},
+        ),
+    ],
+)
+def test_what_meta_says_decides(family, change, tmp_path):
+    """With another rule, order or loss the same numbers no longer come out."""
+    arrays = numpy_dcgan.numpy_trace(family, steps=1)
+    arrays["meta"] = np.array(json.dumps(json.loads(str(arrays["meta"])) | change))
+    path = tmp_path / "trace.npz"
+    np.savez(path, **arrays)
+    assert worst(replay.Trace(path)) > 1e-3
 
 
 @pytest.mark.parametrize("family", ["log, D then G", "cross-entropy, D then G", "log, together"])
@@ -80,6 +140,7 @@ def numpy_trace(family: str, hidden=5, pixels=12, z_dim=4, batch=6, steps=4) -> 
         "losses": {d_name: "", g_name: "", "when": "", **ce},
         "hyper": {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "batch": batch,
                   "z_dim": z_dim, "hidden": hidden},
+        "x_rule": "x = x_u8/255 in [0,1]", "bias_before_batchnorm": [],
         "variables": shapes, "final_subsampling": "entries hold only w.ravel()[::7]",
     }  # fmt: skip
     return {
