@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 import minigan as mg
+from minigan.errors import ConfigError
 from minigan.testing import strategies as mgst
 
 FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -31,6 +32,17 @@ def test_arrays_keep_their_distance_from_kinks(data):
     for kink in (-1.0, 0.5):
         assert (np.abs(x - kink) >= 0.1 - 1e-12).all()
     assert (np.abs(x) <= 2).all()
+
+
+@given(mgst.smooth_array((3,), kinks=(0.5, 5.0), distance=0.1))
+def test_arrays_stay_in_their_range_and_are_never_tiny(x):
+    assert (np.abs(x) <= 2).all()  # a kink at 5 lies outside
+    assert ((x == 0) | (np.abs(x) >= 0.1)).all()
+
+
+def test_kinks_that_leave_no_number():
+    with pytest.raises(ConfigError, match="Try: a smaller distance than 3"):
+        find(mgst.smooth_array((2,), distance=3), lambda x: True)
 
 
 @given(mgst.shapes(min_dims=1).flatmap(mgst.distinct_array))
@@ -57,6 +69,12 @@ def test_every_layout_is_what_it_is_called():
     assert arrays["backwards"].strides == (24, -8)
     for array in arrays.values():
         np.testing.assert_array_equal(array, x)
+
+
+def test_zero_strides_are_for_equal_numbers():
+    repeated = find(mgst.laid_out(mgst.smooth_array((2, 2))), lambda x: x.layout == "zero strides")
+    assert repeated.array.strides == (0, 0)
+    np.testing.assert_array_equal(repeated.array, [[1, 1], [1, 1]])
 
 
 @given(mgst.convolutions())

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigan.autograd import ops
+from minigan.errors import ConfigError
 from minigan.kernels.convolution import Geometry, Padding, Pair
 from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, Module, Reshape, Sequential
 
@@ -68,21 +69,29 @@ def smooth_array(
 ) -> HostArray:
     """float64 numbers in [low, high], each at least `distance` from every kink.
 
-    relu's kink is at 0, clip's are at its two bounds; kinks=() for a function without any.
+    relu's kink is at 0, clip's are at its two bounds; kinks=() for a function without any. None is
+    closer to 0 than `distance` either, but 0 itself: squares of tiny numbers would underflow.
+    Errors: ConfigError if no number is left.
     """
     outside = [st.floats(a, b) for a, b in _intervals(low, high, kinks, distance)]
+    if not outside:
+        raise ConfigError(
+            f"smooth_array: no number from {low} to {high} is {distance} away from all kinks "
+            f"{tuple(kinks)}. Try: a smaller distance than {distance}."
+        )
     return draw(hnp.arrays(np.float64, shape, elements=st.one_of(outside)))
 
 
 def _intervals(
     low: float, high: float, kinks: Sequence[float], distance: float
 ) -> list[tuple[float, float]]:
-    """[low, high] without what is closer than `distance` to a kink; upwards of 0 first."""
-    edges = [low]
-    for kink in sorted(kinks):
-        edges += [kink - distance, kink + distance]
-    edges.append(high)
-    pairs = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a <= b]
+    """[low, high] without what is too close to a kink, or to 0 but not 0; upwards of 0 first."""
+    centres = sorted({0.0, *kinks})
+    starts = [low, *(max(low, centre + distance) for centre in centres)]
+    ends = [*(min(high, centre - distance) for centre in centres), high]
+    pairs = [(a, b) for a, b in zip(starts, ends, strict=True) if a <= b]
+    if low <= 0 <= high and all(abs(kink) >= distance for kink in kinks):
+        pairs.append((0.0, 0.0))
     return sorted(pairs, key=lambda pair: (pair[0] < 0, abs(pair[0])))
 
 
@@ -108,6 +117,9 @@ LAYOUTS: dict[str, Callable[[HostArray], HostArray]] = {
     "every second element": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
     "backwards": lambda x: x[..., ::-1].copy()[..., ::-1],
 }
+CONSTANT_LAYOUTS: dict[str, Callable[[HostArray], HostArray]] = {  # of one number everywhere
+    "zero strides": lambda x: np.broadcast_to(x.flat[0], x.shape),
+}
 
 
 def _read_only(x: HostArray) -> HostArray:
@@ -130,9 +142,13 @@ class LaidOut:
 def laid_out(draw: DrawFn, arrays: SearchStrategy[HostArray]) -> LaidOut:
     """Arrays of a strategy in any memory layout: `.array` holds the same numbers as drawn."""
     array = draw(arrays)
-    names = [*LAYOUTS] if array.ndim else ["row-major", "read-only"]
-    layout = draw(st.sampled_from(names))
-    return LaidOut(layout, LAYOUTS[layout](array))
+    layouts = LAYOUTS
+    if array.ndim == 0:
+        layouts = {name: LAYOUTS[name] for name in ("row-major", "read-only")}
+    elif array.size and (array == array.flat[0]).all():
+        layouts = LAYOUTS | CONSTANT_LAYOUTS
+    layout = draw(st.sampled_from([*layouts]))
+    return LaidOut(layout, layouts[layout](array))
 
 
 # ── convolutions ─────────────────────────────────────────────────────────────────────────────
