@@ -57,7 +57,9 @@ def test_there_are_hundreds_and_each_has_a_name_of_its_own():
 
 
 def test_every_pullback_and_every_family_has_mutants():
-    own = {name: op for name, op in registry.items() if op.forward.__module__.startswith("minigan.")}
+    own = {
+        name: op for name, op in registry.items() if op.forward.__module__.startswith("minigan.")
+    }
     pullbacks = {(name, i) for name, op in own.items() for i, rule in enumerate(op.rules) if rule}
     assert pullbacks <= {(mutant.op, mutant.argument) for mutant in MUTANTS}
     assert set(FAMILIES) == {mutant.family for mutant in MUTANTS}
