@@ -4,45 +4,32 @@ The geometries are those where mistakes show: oblong images and kernels, strides
 odd and even sizes, padding that differs from side to side, dilation, one channel, one picture.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from minigan.autograd import Tensor, ops
-from minigan.autograd.operators import registry
+from minigan.autograd import ops
 from minigan.kernels.convolution import Geometry
 from minigan.testing.specifications.specification import (
     Draw,
     HostArray,
-    Specification,
+    Table,
     constant,
     distinct,
     normal,
     positive,
 )
 
-SPECIFICATIONS: list[Specification] = []
-
-
-def specify(
-    name: str,
-    reference: Callable[..., Any],
-    *inputs: Any,
-    zero: tuple[str, ...] = (),
-    **keywords: Any,
-) -> None:
-    """Add a row to the table."""
-    function = FUNCTIONS.get(name) or registry[name]
-    SPECIFICATIONS.append(Specification(name, function, reference, inputs, keywords, zero))
-
-
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "normalize": ops.normalize,
-    "conv_cond_concat": ops.conv_cond_concat,
-}
+TABLE = Table(
+    {
+        "normalize": ops.normalize,
+        "conv_cond_concat": ops.conv_cond_concat,
+    }
+)
+specify, SPECIFICATIONS = TABLE.specify, TABLE.rows
 
 
 # ── which pixel meets which tap ──────────────────────────────────────────────────────────────

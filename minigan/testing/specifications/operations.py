@@ -15,7 +15,7 @@ from minigan.autograd.operators import registry
 from minigan.testing.specifications.specification import (
     Draw,
     HostArray,
-    Specification,
+    Table,
     constant,
     distinct,
     mask,
@@ -25,21 +25,6 @@ from minigan.testing.specifications.specification import (
     probability,
     small,
 )
-
-SPECIFICATIONS: list[Specification] = []
-
-
-def specify(
-    name: str,
-    reference: Callable[..., Any],
-    *inputs: Any,
-    zero: tuple[str, ...] = (),
-    **keywords: Any,
-) -> None:
-    """Add a row to the table."""
-    function = FUNCTIONS.get(name) or registry[name]
-    SPECIFICATIONS.append(Specification(name, function, reference, inputs, keywords, zero))
-
 
 # ── functions made of ops, with the arrays one by one ────────────────────────────────────────
 
@@ -59,12 +44,15 @@ def split(x: Value, sections: int | Sequence[int], axis: int = 0) -> Tensor:
     return ops.split(x, sections, axis)[1]
 
 
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "concatenate": concatenate,
-    "stack": stack,
-    "split": split,
-    "softmax_cross_entropy_with_logits": ops.softmax_cross_entropy_with_logits,
-}
+TABLE = Table(
+    {
+        "concatenate": concatenate,
+        "stack": stack,
+        "split": split,
+        "softmax_cross_entropy_with_logits": ops.softmax_cross_entropy_with_logits,
+    }
+)
+specify, SPECIFICATIONS = TABLE.specify, TABLE.rows
 
 # ── elementwise, one input ───────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.random import Generator
 from minigan import backend
 from minigan.autograd import Tensor
 from minigan.autograd.check import GradientReport, check_gradients
+from minigan.autograd.operators import registry
 from minigan.errors import ConfigError
 from minigan.random import stream
 
@@ -97,6 +98,29 @@ def _placed(x: Any, device: str) -> Any:
 def _words(value: Any) -> str:
     """A draw in its own words, a function by its name."""
     return value.words if isinstance(value, Draw) else getattr(value, "__name__", repr(value))
+
+
+class Table:
+    """Specifications, row by row.
+
+    functions  those that are no op of the registry, by the names the rows call them
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., Tensor]]) -> None:
+        self.rows: list[Specification] = []
+        self._functions = functions
+
+    def specify(
+        self,
+        name: str,
+        reference: Callable[..., Any],
+        *inputs: Any,
+        zero: tuple[str, ...] = (),
+        **keywords: Any,
+    ) -> None:
+        """Add a row: an op or a function by its name, its formula, its inputs."""
+        function = self._functions.get(name) or registry[name]
+        self.rows.append(Specification(name, function, reference, inputs, keywords, zero))
 
 
 # ── draws ────────────────────────────────────────────────────────────────────────────────────
