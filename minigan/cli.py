@@ -6,6 +6,7 @@ Every mistake ends in one sentence and exit code 2.
 import sys
 import tempfile
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,9 @@ import typer
 import minigan
 from minigan import backend
 from minigan.errors import ConfigError, MiniganError
-from minigan.gan.config import PRESETS, TrainConfig, preset
+from minigan.gan.config import TrainConfig
+from minigan.gan.objectives import OBJECTIVES
+from minigan.gan.presets import PRESETS, preset
 from minigan.gan.run_folder import RunFolder, new_run_folder, newest_run
 
 app = typer.Typer(
@@ -30,10 +33,8 @@ app.add_typer(data_app, name="data")
 Preset = Annotated[
     str | None, typer.Argument(metavar="PRESET", help=f"{' or '.join(PRESETS)}; default mlp-gan.")
 ]
-Data = Annotated[
-    str | None, typer.Option(help='"digits" (10,000, embedded) or a folder of MNIST files.')
-]
 Device = Annotated[str | None, typer.Option(help='"cpu", "gpu", "gpu:1" or "auto".')]
+OPTIONS = {field.name for field in fields(TrainConfig)}
 
 
 def main() -> None:
@@ -66,27 +67,98 @@ def _options(
 # ── train ────────────────────────────────────────────────────────────────────────────────────
 
 
+def _networks(text: str) -> Any:
+    return typer.Option(help=text, rich_help_panel="Networks")
+
+
+def _game(text: str) -> Any:
+    return typer.Option(help=text, rich_help_panel="Game")
+
+
+def _pictures(text: str, *names: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="Folders of pictures (dcgan-images)")
+
+
 @app.command()
 def train(
     preset_name: Preset = None,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help='"digits" (10,000, embedded), a folder of MNIST files, or, for dcgan-images, a '
+            "folder of pictures."
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps in all.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="The same as so many times through all pictures.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Real pictures a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Weights, noise and data order.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Adam's, for both players.")] = None,
+    samples: Annotated[int | None, typer.Option(help="How many in a sample picture.")] = None,
+    sample_columns: Annotated[int | None, typer.Option(help="How many of them in a row.")] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between pictures.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/PRESET.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run.")] = False,
     device: Device = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+    latent_size: Annotated[
+        int | None,
+        typer.Option(
+            "--z-dim",
+            "--latent-size",
+            help="Numbers in a noise vector.",
+            rich_help_panel="Networks",
+        ),
+    ] = None,
+    noise: Annotated[str | None, _networks('"uniform" in [-1, 1), or "normal".')] = None,
+    gf_dim: Annotated[int | None, _networks("Filters of G's last hidden convolution.")] = None,
+    df_dim: Annotated[int | None, _networks("Filters of D's first convolution.")] = None,
+    gfc_dim: Annotated[int | None, _networks("Neurons of G's dense layer.")] = None,
+    dfc_dim: Annotated[int | None, _networks("Neurons of D's dense layer.")] = None,
+    layer_norm: Annotated[bool | None, _networks("D normalises each picture by itself.")] = None,
+    spectral_norm: Annotated[bool | None, _networks("Bound the slope of D's layers.")] = None,
+    objective: Annotated[str | None, _game(f"One of {', '.join(OBJECTIVES)}.")] = None,
+    beta1: Annotated[float | None, _game("Adam's memory of gradients.")] = None,
+    beta2: Annotated[float | None, _game("Adam's memory of their squares.")] = None,
+    d_steps: Annotated[int | None, _game("D's updates for one of G's.")] = None,
+    real_label: Annotated[float | None, _game("Below 1: one-sided label smoothing.")] = None,
+    instance_noise: Annotated[float | None, _game("Noise on the pictures D learns from.")] = None,
+    r1: Annotated[float | None, _game("Penalty on D's slopes at real pictures.")] = None,
+    average_decay: Annotated[
+        float | None, _game("Average G over time, such as 0.999, and sample from that.")
+    ] = None,
+    pattern: Annotated[str | None, _pictures("Which files, such as '**/*.png'.")] = None,
+    crop: Annotated[bool | None, _pictures("Cut the middle out of each first.")] = None,
+    input_height: Annotated[int | None, _pictures("Rows of what is cut out.")] = None,
+    input_width: Annotated[int | None, _pictures("Columns; default as many as rows.")] = None,
+    output_height: Annotated[int | None, _pictures("Rows to scale it to; default 64.")] = None,
+    output_width: Annotated[int | None, _pictures("Columns; default as many as rows.")] = None,
+    grayscale: Annotated[
+        bool | None, _pictures("Default: found out.", "--grayscale/--color")
+    ] = None,
+    train_size: Annotated[int | None, _pictures("How many files, the first by name.")] = None,
+    skip_broken: Annotated[
+        bool | None, _pictures("Leave out files that can't be used.", "--skip-broken")
+    ] = None,
 ) -> None:
     """Train a GAN. With no arguments: the MLP GAN on embedded digits, about a minute."""
+    options = {name: value for name, value in locals().items() if name in OPTIONS}
+    _train({**options, "data": _absolute(data)}, preset_name, epochs, out, resume, progress)
+
+
+def _train(
+    options: dict[str, Any],
+    preset_name: str | None,
+    epochs: int | None,
+    out: Path | None,
+    resume: bool,
+    progress: bool,
+) -> None:
     from minigan.gan.training import TrainingRun
 
-    options = {
-        "data": _absolute(data), "steps": steps, "batch_size": batch_size, "seed": seed,
-        "learning_rate": learning_rate, "sample_every": sample_every, "device": device,
-    }  # fmt: skip
     if resume:
         folder = _run_to_resume(preset_name, out)
         config = _resumed_config(folder, preset_name, options)
@@ -99,6 +171,9 @@ def train(
                 f"Try: --resume to continue it, or another --out."
             )
     run = TrainingRun(config, folder, say=typer.echo)
+    if epochs is not None:
+        run.train_for(epochs)
+    config = run.config
     if resume:
         run.resume()
     if run.step >= config.steps:
@@ -108,10 +183,9 @@ def train(
         )
         return
     folder.create(config)
-    data_name = "embedded digits" if config.data == "digits" else f"digits of {config.data}"
     typer.echo(
         f"{config.preset}: steps {run.step:,} to {config.steps:,}, batches of "
-        f"{config.batch_size} from {len(run.batches):,} {data_name}, on {run.device}.\n"
+        f"{config.batch_size} from {len(run.batches):,} {run.source}, on {run.device}.\n"
         f"Writing to {folder}. Ctrl-C stops, saves everything and says how to continue."
     )
     began, first = time.perf_counter(), run.step
@@ -121,7 +195,7 @@ def train(
     if finished:
         typer.echo(
             f"Look at {folder.sample_pictures()[-1]}, {folder.losses} and {folder.animation}.\n"
-            f"More digits: minigan sample {folder}"
+            f"More pictures: minigan sample {folder}"
         )
     else:
         typer.echo(
@@ -179,16 +253,19 @@ def sample(
     run: Annotated[Path, typer.Argument(help="A run's folder, such as runs/mlp-gan.")],
     n: Annotated[int, typer.Option("--n", min=1, max=10_000, help="How many pictures.")] = 36,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other noise.")] = 0,
+    label: Annotated[
+        int | None, typer.Option(help="The class of all, if the run learns labels.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="PNG to write; default RUN/sample_SEED.png.")
     ] = None,
     device: Device = None,
 ) -> None:
-    """Draw pictures from a trained generator."""
+    """Draw pictures from a trained generator; one that learns labels draws each in turn."""
     from minigan.gan.sampling import sample_run
 
     target = out or run / f"sample_{seed}.png"
-    step = sample_run(RunFolder(run), n, seed, target, device or "cpu")
+    step = sample_run(RunFolder(run), n, seed, target, device or "cpu", label)
     typer.echo(f"{n} pictures of the generator after {step:,} steps: {target}")
 
 

@@ -43,7 +43,7 @@ def test_train_says_how_long_where_and_how_to_stop(trained):
     assert lines[2] == "Iter: 0"
     assert lines[3].startswith("D loss: ")
     assert lines[4].startswith("G_loss: ")
-    assert lines[-1] == "More digits: minigan sample runs/mlp-gan"
+    assert lines[-1] == "More pictures: minigan sample runs/mlp-gan"
     for name in ("samples/001.png", "losses.png", "training.gif", "metrics.jsonl"):
         assert (folder / "runs/mlp-gan" / name).stat().st_size > 0
         assert name in result.stdout or name == "metrics.jsonl"
@@ -95,7 +95,10 @@ def test_sample_writes_the_asked_number_of_pictures(trained):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("train", "dcgen"), "no preset is called 'dcgen'. Try: mlp-gan or mlp-gan-256."),
+        (
+            ("train", "dcgen"),
+            "no preset is called 'dcgen'. Try: mlp-gan or mlp-gan-256 or dcgan or",
+        ),
         (("train", "--resume"), "there is no run to resume in runs/. Try: minigan train."),
         (("train", "--steps", "0"), "--steps is 0, but must be from 1 to 1,000,000,000."),
         (("train", "--data", "nowhere"), "nowhere"),

@@ -78,15 +78,25 @@ def load_mnist(
     return Dataset(images[validation_size:], labels[validation_size:])
 
 
+def holds_mnist(folder: str | Path) -> bool:
+    """Whether a folder has one of MNIST's files, and not pictures of its own."""
+    names = [name for pair in FILES.values() for name in pair]
+    return any(spelling.is_file() for name in names for spelling in _spellings(Path(folder), name))
+
+
 def _find(folder: Path, name: str) -> Path:
-    for candidate in (name, f"{name}.gz"):
-        for spelling in (candidate, candidate.replace("-idx", ".idx")):
-            if os.path.isfile(folder / spelling):
-                return folder / spelling
+    for spelling in _spellings(folder, name):
+        if os.path.isfile(spelling):
+            return spelling
     raise DataError(
         f"{folder}: expected {name}[.gz], found {_contents(folder)}. Try: `minigan data mnist`, "
         f"or the folder with MNIST's four files."
     )
+
+
+def _spellings(folder: Path, name: str) -> list[Path]:
+    names = (name, f"{name}.gz")
+    return [folder / spelling for n in names for spelling in (n, n.replace("-idx", ".idx"))]
 
 
 def _contents(folder: Path) -> str:

@@ -31,6 +31,10 @@ class Prefetched:
         """The number of pictures in an epoch."""
         return len(self.batches)
 
+    def indices(self, step: int) -> Array:
+        """Which pictures are in the batch of a step, counted from 0."""
+        return self.batches.indices(step)
+
     def at(self, step: int) -> Array:
         """The pictures of the batch of a step."""
         wanted = range(step, step + self.depth + 1)

@@ -15,7 +15,15 @@ from minigan.autograd.engine import Value
 from minigan.autograd.ops import leaky_relu, relu, sigmoid, tanh
 from minigan.gan.models import GAN
 from minigan.initializers import GlorotUniform, Ones, Zeros
-from minigan.layers import AveragePooling2D, BatchNorm, Conv2D, Conv2DTranspose, Dense, Module
+from minigan.layers import (
+    AveragePooling2D,
+    BatchNorm,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    LayerNorm,
+    Module,
+)
 
 
 class DCGANGenerator(Module):
@@ -41,15 +49,18 @@ class DCGANGenerator(Module):
 class DCGANDiscriminator(Module):
     """Pictures to one logit each."""
 
-    def __init__(self, filters: tuple[int, int], hidden: int, dtype: str) -> None:
+    def __init__(
+        self, filters: tuple[int, int], hidden: int, dtype: str, layer_norm: bool = False
+    ) -> None:
         weights = _glorot(dtype)
+        norm, flat_norm = (picture_norm, _row_norm) if layer_norm else (_norm, _flat_norm)
         first, second = filters
         self.conv1 = Conv2D(first, 5, 2, "same", in_channels=1, **weights)
-        self.norm1 = _norm(first, dtype)
+        self.norm1 = norm(first, dtype)
         self.conv2 = Conv2D(second, 5, 2, "same", in_channels=first, **weights)
-        self.norm2 = _norm(second, dtype)
+        self.norm2 = norm(second, dtype)
         self.hidden = Dense(hidden, in_features=7 * 7 * second, **weights)
-        self.norm3 = _flat_norm(hidden, dtype)
+        self.norm3 = flat_norm(hidden, dtype)
         self.scores = Dense(2, in_features=hidden, **weights)
 
     def forward(self, x: Value) -> Tensor:
@@ -117,10 +128,15 @@ def dcgan(
     hidden: int = 1024,
     seed: int = 0,
     dtype: str = "float32",
+    layer_norm: bool = False,
 ) -> GAN:
-    """The DCGAN with batch norm; pictures (28, 28, 1) in [-1, 1]."""
+    """The DCGAN with batch norm; pictures (28, 28, 1) in [-1, 1].
+
+    layer_norm  normalise each picture by itself in D: a gradient penalty needs a critic that
+                judges a picture without looking at the others in the batch
+    """
     generator = DCGANGenerator(latent_size, g_filters, dtype)
-    discriminator = DCGANDiscriminator(d_filters, hidden, dtype)
+    discriminator = DCGANDiscriminator(d_filters, hidden, dtype, layer_norm)
     return GAN(generator, discriminator, latent_size, (28, 28, 1), (-1.0, 1.0)).initialize(seed)
 
 
@@ -162,3 +178,21 @@ def _norm(channels: int, dtype: str, bessel_correction: bool = True) -> BatchNor
 def _flat_norm(features: int, dtype: str) -> BatchNorm:
     """For (N, C), where tf.layers uses another kernel, without Bessel's correction."""
     return _norm(features, dtype, bessel_correction=False)
+
+
+def picture_norm(channels: int, dtype: str) -> LayerNorm:
+    """Layer norm over all pixels and channels of each picture."""
+    return _layer_norm((1, 2, 3), channels, dtype)
+
+
+def _row_norm(features: int, dtype: str) -> LayerNorm:
+    return _layer_norm((1,), features, dtype)
+
+
+def _layer_norm(axis: tuple[int, ...], channels: int, dtype: str) -> LayerNorm:
+    return LayerNorm(
+        axis,
+        gamma_initializer=Ones(dtype=dtype),
+        beta_initializer=Zeros(dtype=dtype),
+        in_channels=channels,
+    )

@@ -10,6 +10,7 @@ import math
 from minigan.autograd import Tensor
 from minigan.autograd.engine import Value
 from minigan.autograd.ops import leaky_relu, relu, tanh
+from minigan.gan.dcgan import picture_norm
 from minigan.gan.models import GAN
 from minigan.initializers import Ones, RandomNormal, TruncatedNormal, Zeros
 from minigan.layers import BatchNorm, Conv2D, Conv2DTranspose, Dense, Module
@@ -50,16 +51,19 @@ class ImageGenerator(Module):
 class ImageDiscriminator(Module):
     """Pictures to one logit each."""
 
-    def __init__(self, filters: int, size: Size, channels: int, dtype: str) -> None:
+    def __init__(
+        self, filters: int, size: Size, channels: int, dtype: str, layer_norm: bool = False
+    ) -> None:
+        norm = picture_norm if layer_norm else batch_norm
         s16 = halved_sizes(size)[-1]
         C = filters
         self.conv0 = conv(channels, C, dtype)
         self.conv1 = conv(C, 2 * C, dtype)
-        self.norm1 = batch_norm(2 * C, dtype)
+        self.norm1 = norm(2 * C, dtype)
         self.conv2 = conv(2 * C, 4 * C, dtype)
-        self.norm2 = batch_norm(4 * C, dtype)
+        self.norm2 = norm(4 * C, dtype)
         self.conv3 = conv(4 * C, 8 * C, dtype)
-        self.norm3 = batch_norm(8 * C, dtype)
+        self.norm3 = norm(8 * C, dtype)
         self.output = linear(math.prod(s16) * 8 * C, 1, dtype)
 
     def forward(self, x: Value) -> Tensor:
@@ -81,15 +85,16 @@ def dcgan_images(
     df_dim: int = 64,
     seed: int = 0,
     dtype: str = "float32",
+    layer_norm: bool = False,
 ) -> GAN:
     """The DCGAN for pictures (output_height, output_width, c_dim) in [-1, 1].
 
     gf_dim and df_dim are the channels of G's last and D's first hidden layer; the others have 2,
-    4 and 8 times as many.
+    4 and 8 times as many. layer_norm: in D, in place of batch norm, as in `dcgan`.
     """
     size = output_height, output_width
     generator = ImageGenerator(z_dim, gf_dim, size, c_dim, dtype)
-    discriminator = ImageDiscriminator(df_dim, size, c_dim, dtype)
+    discriminator = ImageDiscriminator(df_dim, size, c_dim, dtype, layer_norm)
     return GAN(generator, discriminator, z_dim, (*size, c_dim), (-1.0, 1.0)).initialize(seed)
 
 

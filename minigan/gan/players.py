@@ -135,9 +135,14 @@ class Players:
 
     def losses(self, real: Any, noise: Any, labels: Any = None) -> Losses:
         """Both losses as they stand, without a penalty: for summaries. No average moves."""
-        with no_grad(), moving(self.d_norms + self.g_norms, times=0):
+        with no_grad():
+            return self._as_they_stand(*self.logits(real, noise, labels))
+
+    def logits(self, real: Any, noise: Any, labels: Any = None) -> tuple[Tensor, Tensor]:
+        """D's logits of real and of generated pictures as they stand. No average moves."""
+        with moving(self.d_norms + self.g_norms, times=0):
             fake_logits = self._judge(self._generate(noise, labels), labels)
-            return self._as_they_stand(self._judge(real, labels), fake_logits)
+            return self._judge(real, labels), fake_logits
 
     # what they are made of
 

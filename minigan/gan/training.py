@@ -10,58 +10,59 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minigan import backend
-from minigan.autograd import Tensor
+from minigan.autograd import Tensor, no_grad
 from minigan.autograd.graph import nodes_of
-from minigan.data import Batches, Dataset, load_digits, load_mnist
+from minigan.autograd.ops import sigmoid
+from minigan.data import Batches, Prefetched
 from minigan.errors import NonFiniteError
+from minigan.gan.assembly import make_players
 from minigan.gan.config import TrainConfig
-from minigan.gan.models import mlp_gan
-from minigan.gan.objectives import OBJECTIVES
-from minigan.gan.players import Losses, Players
+from minigan.gan.players import Losses
 from minigan.gan.run_folder import RunFolder, write_metrics
-from minigan.gan.sampling import generate, latent_noise, picture
-from minigan.optimizers import Adam
+from minigan.gan.sampling import generate, labels_in_turn, latent_noise, picture, save_picture
+from minigan.gan.training_data import fitted, load_training_data
 
 if TYPE_CHECKING:
     from minigan.summaries import SummaryWriter
 
 BAR_EVERY = 50  # steps between new losses in the progress bar
-VALIDATION_SIZE = 5000  # the tutorials' reader keeps the first 5,000 training digits back
-
-
-def load_data(name: str) -> Dataset:
-    """The embedded digits for "digits", else the MNIST files in the folder called `name`."""
-    return load_digits() if name == "digits" else load_mnist(name, "train", VALIDATION_SIZE)
-
-
-def make_players(config: TrainConfig) -> Players:
-    """The two networks with their initial weights, and their optimizers."""
-    gan = mlp_gan(config.hidden, config.latent_size, seed=config.seed)
-    gan.to(backend.resolve_device(config.device))
-    return Players(
-        gan, OBJECTIVES[config.objective], Adam(config.learning_rate), Adam(config.learning_rate)
-    )
 
 
 class TrainingRun:
-    """One run in its folder: `TrainingRun(config, folder).train()`."""
+    """One run in its folder: `TrainingRun(config, folder).train()`.
+
+    `config` is the given one with what was found from the data: the pictures' size and colours.
+    """
 
     def __init__(
         self, config: TrainConfig, folder: RunFolder, say: Callable[[str], None] = print
     ) -> None:
-        self.config = config
+        data = load_training_data(config, say)
+        self.config = config = fitted(config, data)
         self.folder = folder
         self.say = say
+        self.source = data.source
         self.device = backend.resolve_device(config.device)
-        self.batches = Batches(load_data(config.data).images, config.batch_size, config.seed)
         self.players = make_players(config)
-        pictures = config.sample_columns**2
-        self.sample_noise = latent_noise(config.seed, "samples", 0, (pictures, config.latent_size))
+        self.gan = self.players.gan
+        self.shuffled = data.batches(self.gan, config.batch_size, config.seed)
+        self.batches: Batches | Prefetched = self.shuffled
+        self.labels = data.one_hot_labels(self.gan)
+        self.sample_noise = self._latent_noise("samples", 0, config.sample_count)
+        self.sample_labels = labels_in_turn(config.sample_count, self.gan.classes)
         self.step = 0  # steps taken
+
+    def train_for(self, epochs: int) -> None:
+        """Set the number of steps to so many times through all pictures, whole batches only."""
+        steps_an_epoch = max(len(self.shuffled) // self.config.batch_size, 1)
+        self.config = replace(self.config, steps=epochs * steps_an_epoch)
 
     def resume(self) -> None:
         """Go on from the newest good checkpoint, if there is one."""
@@ -75,6 +76,7 @@ class TrainingRun:
             self.say(f"Skipped a damaged checkpoint: {reason}.")
         arrays = dict(checkpoint.arrays)
         self.sample_noise = arrays.pop("sample_noise")
+        self.sample_labels = arrays.pop("sample_labels", None)
         self.players.load_state(arrays)
         self.step = checkpoint.step
 
@@ -94,6 +96,7 @@ class TrainingRun:
                 total=self.config.steps, initial=self.step, unit="step",
                 disable=None if progress else True, dynamic_ncols=True,
             ) as bar,
+            self._batches_ahead() as self.batches,
             _ctrl_c_noted() as stop_wanted,
         ):  # fmt: skip
             while self.step < self.config.steps and not stop_wanted():
@@ -101,12 +104,14 @@ class TrainingRun:
                     self._write_graph(summaries)
                 if self.step % self.config.sample_every == 0:
                     self._write_picture(summaries)
-                d_loss, g_loss = self._take_step()
-                self._log(d_loss, g_loss, metrics, summaries)
-                if line := report(self.config, self.step, d_loss, g_loss):
+                losses = self._take_step()
+                self._log(losses, metrics, summaries)
+                if line := report(self.config, self.step, losses, len(self.batches)):
                     bar.write(line)
                 if self.step % BAR_EVERY == 0:
-                    bar.set_postfix_str(f"D {d_loss:.3f}, G {g_loss:.3f}", refresh=False)
+                    bar.set_postfix_str(
+                        f"D {losses.d_loss:.3f}, G {losses.g_loss:.3f}", refresh=False
+                    )
                 bar.update()
                 if self.step % self.config.checkpoint_every == 0:
                     self._save()
@@ -116,13 +121,13 @@ class TrainingRun:
         return self.step >= self.config.steps
 
     def _take_step(self) -> Losses:
-        real = self._on_device(self.batches.at(self.step))
-        d_noise = self._noise("discriminator")
+        """The discriminator's further updates, if it has any, then one step of both players."""
+        last = (self.step + 1) * self.config.d_steps - 1  # of the batches of this step
         try:
-            if self.config.order == "simultaneous":
-                losses = self.players.simultaneous_step(real, d_noise)
-            else:
-                losses = self.players.alternating_step(real, d_noise, self._noise("generator"))
+            for k in range(last - self.config.d_steps + 1, last):
+                real, labels = self._real(k)
+                self.players.d_step(real, self._noise("discriminator", k), labels)
+            losses = self._step_of_both(last)
         except NonFiniteError as error:
             raise NonFiniteError(
                 f"step {self.step + 1}: {error} Checkpoints, if any, are in "
@@ -131,46 +136,105 @@ class TrainingRun:
         self.step += 1
         return losses
 
-    def _noise(self, player: str) -> Any:
-        shape = (self.config.batch_size, self.config.latent_size)
-        return self._on_device(latent_noise(self.config.seed, f"noise.{player}", self.step, shape))
+    def _step_of_both(self, batch: int) -> Losses:
+        real, labels = self._real(batch)
+        d_noise = self._noise("discriminator", batch)
+        match self.config.order:
+            case "simultaneous":
+                return self.players.simultaneous_step(real, d_noise, labels)
+            case "d-once-g-twice":
+                return self.players.d_once_g_twice_step(real, d_noise, labels)
+            case _:
+                g_noise = self._noise("generator", self.step)
+                return self.players.alternating_step(real, d_noise, g_noise, labels)
+
+    def _real(self, batch: int) -> tuple[Any, Any]:
+        """The real pictures of a batch, and their labels if the networks take any."""
+        pictures = self.batches.at(batch).reshape(-1, *self.gan.picture_shape)
+        labels = None if self.labels is None else self.labels[self.batches.indices(batch)]
+        return self._on_device(pictures), self._on_device(labels)
+
+    def _noise(self, player: str, step: int) -> Any:
+        noise = self._latent_noise(f"noise.{player}", step, self.config.batch_size)
+        return self._on_device(noise)
+
+    def _latent_noise(self, purpose: str, step: int, count: int) -> Any:
+        shape = (count, self.config.latent_size)
+        return latent_noise(self.config.seed, purpose, step, shape, self.config.noise)
 
     def _on_device(self, array: Any) -> Any:
-        return backend.to_device(array, self.device)
+        return None if array is None else backend.to_device(array, self.device)
+
+    def _batches_ahead(self) -> AbstractContextManager[Batches | Prefetched]:
+        """Batches of pictures computed in a thread; a digit's row of pixels isn't worth one."""
+        is_mlp = self.config.model == "mlp"
+        return nullcontext(self.shuffled) if is_mlp else Prefetched(self.shuffled)
 
     # what it writes
 
-    def _log(self, d_loss: float, g_loss: float, metrics: Any, summaries: SummaryWriter) -> None:
+    def _log(self, losses: Losses, metrics: Any, summaries: SummaryWriter) -> None:
         if self.step % self.config.log_every == 0 or self.step == 1:
-            write_metrics(metrics, {"step": self.step, "d_loss": d_loss, "g_loss": g_loss})
-            summaries.scalar("D_loss", d_loss, self.step)
-            summaries.scalar("G_loss", g_loss, self.step)
+            values = {
+                "d_loss": losses.d_loss, "g_loss": losses.g_loss,
+                "d_loss_real": losses.d_loss_real, "d_loss_fake": losses.d_loss_fake,
+            }  # fmt: skip
+            write_metrics(metrics, {"step": self.step, **values})
+            for tag, value in self._tutorials_tags(values).items():
+                summaries.scalar(tag, value, self.step)
         if self.step % self.config.histogram_every == 0:
-            for name, parameter in self.players.gan.named_parameters():
+            for name, parameter in self.gan.named_parameters():
                 summaries.histogram(name, parameter.numpy(), self.step)
+            if self.config.model != "mlp":
+                self._write_judgements(summaries)
+
+    def _tutorials_tags(self, values: dict[str, float]) -> dict[str, float]:
+        if self.config.model == "mlp":
+            return {"D_loss": values["d_loss"], "G_loss": values["g_loss"]}
+        return values
+
+    def _write_judgements(self, summaries: SummaryWriter) -> None:
+        """Histograms of a batch: noise z, D's probabilities d of real and d_ of fake pictures."""
+        real, labels = self._real(self.step)
+        noise = self._noise("summary", self.step)
+        with no_grad():
+            for tag, logits in zip(
+                ("d", "d_"), self.players.logits(real, noise, labels), strict=True
+            ):
+                summaries.histogram(tag, sigmoid(logits).numpy(), self.step)
+        summaries.histogram("z", backend.to_host(noise), self.step)
 
     def _write_picture(self, summaries: SummaryWriter) -> None:
         """The grid of samples before the step to come; NNN counts them."""
-        from minigan.plotting import save_png
-
-        images = generate(self.players.gan, self._on_device(self.sample_noise))
+        average = self.players.g_average
+        images = generate(
+            self.gan,
+            self._on_device(self.sample_noise),
+            self._on_device(self.sample_labels),
+            None if average is None else average.network,
+        )
         grid = picture(images, self.config.sample_columns, self.config.sample_inverted)
         number = math.ceil(self.step / self.config.sample_every)  # the next one, between two
-        save_png(grid, self.folder.sample_path(number), scale=2)
+        save_picture(grid, images.shape[1], self.folder.sample_path(number))
         summaries.image_grid("samples", grid, self.step)
 
     def _write_graph(self, summaries: SummaryWriter) -> None:
         """The graph of both losses, for TensorBoard."""
-        gan, objective = self.players.gan, self.players.objective
-        real = Tensor(self._on_device(self.batches.at(0)), name="real")
-        fake_logits = gan.discriminator(gan.generator(Tensor(self._noise("graph"), name="noise")))
-        d_loss = objective.discriminator(gan.discriminator(real), fake_logits)
+        real, labels = self._real(0)
+        real, noise = Tensor(real, name="real"), Tensor(self._noise("graph", 0), name="noise")
+        labels = None if labels is None else Tensor(labels, name="labels")
+        objective = self.players.objective
+        real_logits, fake_logits = self.players.logits(real, noise, labels)
+        d_loss = objective.discriminator(real_logits, fake_logits)
         summaries.graph(nodes_of([d_loss, objective.generator(fake_logits)]))
 
     def _save(self) -> None:
         from minigan.checkpoint import save_checkpoint
 
-        arrays = {**self.players.state(), "sample_noise": self.sample_noise}
+        arrays: dict[str, np.ndarray[Any, Any]] = {
+            **self.players.state(), "sample_noise": self.sample_noise,
+        }  # fmt: skip
+        if self.sample_labels is not None:
+            arrays["sample_labels"] = self.sample_labels
         save_checkpoint(
             self.folder.checkpoints, self.step, arrays, {"config": self.config.as_dict()}
         )
@@ -188,13 +252,27 @@ class TrainingRun:
         save_gif(map(read_png, self.folder.sample_pictures()), self.folder.animation)
 
 
-def report(config: TrainConfig, step: int, d_loss: float, g_loss: float) -> str | None:
-    """The lines the tutorials print, at the steps where they print them; else None."""
-    if config.order == "simultaneous":
-        if step == 1 or step % config.report_every == 0:
-            return f"Step {step}: Generator Loss: {g_loss:f}, Discriminator Loss: {d_loss:f}"
-    elif (step - 1) % config.report_every == 0:
-        return f"Iter: {step - 1}\nD loss: {d_loss:.4}\nG_loss: {g_loss:.4}"
+def report(config: TrainConfig, step: int, losses: Losses, pictures: int) -> str | None:
+    """The lines the tutorials print, at the steps where they print them; else None.
+
+    pictures  how many there are in an epoch
+    """
+    d_loss, g_loss = losses
+    match config.order:
+        case "simultaneous":
+            if step == 1 or step % config.report_every == 0:
+                return f"Step {step}: Generator Loss: {g_loss:f}, Discriminator Loss: {d_loss:f}"
+        case "d-once-g-twice":
+            if step == 1 or step % config.report_every == 0:
+                an_epoch = max(pictures // config.batch_size, 1)
+                epoch, batch = divmod(step - 1, an_epoch)
+                return (
+                    f"Epoch: [{epoch:2d}/{math.ceil(config.steps / an_epoch):2d}] "
+                    f"[{batch:4d}/{an_epoch:4d}] d_loss: {d_loss:.8f}, g_loss: {g_loss:.8f}"
+                )
+        case _:
+            if (step - 1) % config.report_every == 0:
+                return f"Iter: {step - 1}\nD loss: {d_loss:.4}\nG_loss: {g_loss:.4}"
     return None
 
 
