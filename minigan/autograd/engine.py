@@ -35,6 +35,7 @@ Pullback: TypeAlias = Callable[..., Value]
 P = ParamSpec("P")
 
 _clock = itertools.count(1)  # ticks when a value is made or changed: says which came first
+_last_change = 0  # when any value was last changed in place: only older nodes can have seen it
 
 
 # ── modes ────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +182,8 @@ class Tensor(Operators):
 
     def mark_changed(self) -> None:
         """Say that the data was written in place, as optimizers do."""
-        self.changed = next(_clock)
+        global _last_change  # noqa: PLW0603
+        self.changed = _last_change = next(_clock)
         self.changed_at = diagnostics.user_line() if _mode.get().sources else None
 
 
@@ -332,13 +334,16 @@ def grad(
     while path:
         node = path.pop()  # youngest first: every user of node has been visited
         inputs = node.inputs
-        changed = [x for x in node.parents if x.changed > node.age]
-        if changed or node.changed:
-            raise diagnostics.changed_in_place(node, changed)
-        gy = cotangents[id(node)] if id(node) in targets else cotangents.pop(id(node))
-        owned.discard(id(node))  # the pullbacks may hand parts of gy on
+        if _last_change > node.age:
+            changed = [x for x in node.parents if x.changed > node.age]
+            if changed or node.changed:
+                raise diagnostics.changed_in_place(node, changed)
+        key = id(node)
+        gy = cotangents[key] if key in targets else cotangents.pop(key)
+        owned.discard(key)  # the pullbacks may hand parts of gy on
         y_seen, inputs_seen = (node, inputs) if create_graph else (node.data, node.arrays)
-        for position, (x, rule) in enumerate(zip(inputs, node.op.rules_for(inputs), strict=True)):
+        for position, rule in enumerate(node.op.rules_for(inputs)):
+            x = inputs[position]
             if id(x) not in reached:
                 continue
             if rule is None:
@@ -413,11 +418,13 @@ def _seed(y: Tensor, g: Value | None, create_graph: bool) -> Value:
 
 def _like(g: Value, x: Array) -> Value:
     """g with the shape and dtype of x: the adjoints of broadcasting and of dtype promotion."""
-    if isinstance(g, np.generic):  # NumPy's full reductions return scalars
-        g = np.asarray(g)
     if g.shape != x.shape:
         g = sum_to(g, x.shape)
-    return g if g.dtype == x.dtype else g.astype(x.dtype)
+    if g.dtype != x.dtype:
+        g = g.astype(x.dtype)
+    if not x.shape and isinstance(g, np.generic):  # NumPy's full reductions return scalars
+        g = np.asarray(g)
+    return g
 
 
 def sum_to(g: Value, shape: tuple[int, ...]) -> Value:
