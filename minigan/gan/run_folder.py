@@ -5,6 +5,7 @@ metrics.jsonl               both losses, a line every few steps
 samples/000.png ...         pictures of the same noise as training goes on
 losses.png  training.gif    made when training ends or is stopped
 checkpoints/  tensorboard/
+profile.txt  trace.json     of a few steps, if --profile asked for it
 """
 
 import json

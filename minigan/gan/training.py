@@ -28,11 +28,13 @@ from minigan.gan.players import Losses
 from minigan.gan.run_folder import RunFolder, write_metrics
 from minigan.gan.sampling import generate, labels_in_turn, latent_noise, picture, save_picture
 from minigan.gan.training_data import fitted, load_training_data
+from minigan.profiling import Profile
 
 if TYPE_CHECKING:
     from minigan.summaries import SummaryWriter
 
 BAR_EVERY = 50  # steps between new losses in the progress bar
+PROFILED = range(10, 30)  # steps of a run that --profile looks at; the first ones are not typical
 
 
 class TrainingRun:
@@ -80,15 +82,18 @@ class TrainingRun:
         self.players.load_state(arrays)
         self.step = checkpoint.step
 
-    def train(self, progress: bool = True) -> bool:
+    def train(self, progress: bool = True, profile: bool = False) -> bool:
         """Train up to config.steps; True when they are done, False when Ctrl-C stopped it.
 
+        profile  write where the time of steps 11 to 30 went, and go on
         Errors: NonFiniteError (the message names the step and where the checkpoints are).
         """
         from tqdm import tqdm
 
         from minigan.summaries import SummaryWriter
 
+        profiled = range(self.step + PROFILED.start, self.step + PROFILED.stop if profile else 0)
+        measured = Profile(generator=self.gan.generator, discriminator=self.gan.discriminator)
         with (
             self.folder.open_metrics(after_step=self.step) as metrics,
             SummaryWriter(self.folder.tensorboard, purge_step=self.step + 1) as summaries,
@@ -104,7 +109,10 @@ class TrainingRun:
                     self._write_graph(summaries)
                 if self.step % self.config.sample_every == 0:
                     self._write_picture(summaries)
-                losses = self._take_step()
+                with measured if self.step in profiled else nullcontext():
+                    losses = self._take_step()
+                if self.step == profiled.stop:
+                    bar.write(self._write_profile(measured))
                 self._log(losses, metrics, summaries)
                 if line := report(self.config, self.step, losses, len(self.batches)):
                     bar.write(line)
@@ -226,6 +234,17 @@ class TrainingRun:
         real_logits, fake_logits = self.players.logits(real, noise, labels)
         d_loss = objective.discriminator(real_logits, fake_logits)
         summaries.graph(nodes_of([d_loss, objective.generator(fake_logits)]))
+
+    def _write_profile(self, profile: Profile) -> str:
+        """The table by op, and where the others are."""
+        text, trace = self.folder.path / "profile.txt", self.folder.path / "trace.json"
+        tables = [str(profile.by(key)) for key in ("op", "module", "line")]
+        text.write_text("\n\n".join(tables) + "\n", encoding="utf-8")
+        profile.save_trace(trace)
+        return (
+            f"{len(PROFILED)} steps, where their time went:\n{tables[0]}\n"
+            f"By module and line: {text}. Each call: {trace}, for https://ui.perfetto.dev"
+        )
 
     def _save(self) -> None:
         from minigan.checkpoint import save_checkpoint

@@ -148,7 +148,7 @@ class StrictArray(NDArrayOperatorsMixin):
 
     synchronizations: ClassVar[int] = 0  # how often the host would have waited for the GPU
 
-    __slots__ = ("_array",)
+    __slots__ = ("__weakref__", "_array")
 
     def __init__(self, array: HostArray) -> None:
         if array.dtype.char not in DTYPES:
