@@ -4,13 +4,18 @@ step(x, z_d, z_g) -> (d_loss, g_loss): x (N, 784) pictures in [0, 1], z_d and z_
 Every contender starts from the same float32 weights; both losses are those before the updates.
 """
 
+import gzip
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 LATENT, PIXELS, BATCH = 100, 784, 128
+BATCHES = 32  # of digits and noise, which the contenders go through again and again
+DIGITS = Path(__file__).parents[1] / "minigan/data/embedded/images-idx3-ubyte.gz"
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -46,6 +51,21 @@ class Contender(Protocol):
     def step(self, x: np.ndarray, z_d: np.ndarray, z_g: np.ndarray) -> tuple[float, float]:
         """One step; the losses (d_loss, g_loss) before it."""
         ...
+
+
+def prepare(contender: str, workload: str) -> tuple[Callable, list[tuple[np.ndarray, ...]]]:
+    """A contender's step, and the batches for it."""
+    chosen = WORKLOADS[workload]
+    return globals()[contender](chosen, initial_weights(chosen)).step, batches()
+
+
+def batches() -> list[tuple[np.ndarray, ...]]:
+    """Digits, and noise for D's and G's step."""
+    pixels = np.frombuffer(gzip.decompress(DIGITS.read_bytes()), np.uint8, offset=16)
+    pictures = pixels.reshape(-1, PIXELS)[: BATCHES * BATCH] / np.float32(255)
+    noise = np.random.default_rng(1).uniform(-1, 1, (2, len(pictures), LATENT))
+    pool = [np.split(array, BATCHES) for array in (pictures, *noise.astype(np.float32))]
+    return list(zip(*pool, strict=True))
 
 
 def initial_weights(workload: Workload) -> list[np.ndarray]:
