@@ -7,6 +7,7 @@ Dense, Conv2D, BatchNorm, Sequential, ...       minigan.layers
 HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regularizers, .constraints
 generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
 load_digits, load_mnist, Batches                minigan.data
+profile                                         minigan.profiling
 GAN, mlp_gan, Players, OBJECTIVES               minigan.gan
 """
 
@@ -64,12 +65,21 @@ from minigan.layers import (
 )
 from minigan.losses import (
     discriminator_loss,
+    fake_loss,
     generator_loss,
+    gradient_penalty,
+    hinge_loss,
+    least_squares_loss,
     log_discriminator_loss,
     log_generator_loss,
     minimax_generator_loss,
+    r1_penalty,
+    real_loss,
+    squared_slopes,
+    wasserstein_loss,
 )
 from minigan.optimizers import SGD, Adam, RMSProp
+from minigan.profiling import profile
 from minigan.regularizers import L1, L2
 
 __version__ = "0.1.0"
@@ -82,8 +92,10 @@ __all__ = [  # noqa: RUF022
     "L1", "L2", "LayerNorm", "LeakyReLU", "MaxNorm", "MaxPooling2D", "MiniganError", "Module",
     "NonNeg", "Ones", "Op", "Parameter", "RMSProp", "RandomNormal", "RandomUniform", "ReLU",
     "Reshape", "SGD", "Sequential", "Sigmoid", "Softplus", "Tanh", "Tensor", "TruncatedNormal",
-    "UpSample2D", "Zeros", "check_gradients", "detect_anomaly", "discriminator_loss",
-    "generator_loss", "grad", "hvp", "jvp", "log_discriminator_loss", "log_generator_loss",
-    "minimax_generator_loss", "no_grad", "op", "record_source", "stop_gradient", "vjp",
+    "UpSample2D", "Zeros", "check_gradients", "detect_anomaly", "discriminator_loss", "fake_loss",
+    "generator_loss", "grad", "gradient_penalty", "hinge_loss", "hvp", "jvp", "least_squares_loss",
+    "log_discriminator_loss", "log_generator_loss", "minimax_generator_loss", "no_grad", "op",
+    "profile", "r1_penalty", "real_loss", "record_source", "squared_slopes", "stop_gradient", "vjp",
+    "wasserstein_loss",
 ]  # fmt: skip
 __all__ += ops.__all__

@@ -20,6 +20,7 @@ from minigan.autograd.ops import (
     square,
     sum,
 )
+from minigan.errors import GraphError
 
 # ── the first game, on logits ────────────────────────────────────────────────────────────────
 
@@ -113,6 +114,7 @@ def gradient_penalty(
     The gradient's own gradient trains D: the double backward. It takes D at its word that one
     picture's logit depends on this picture alone: no batch norm in D.
     Shapes: real, fake (N, ...); mix, uniform in [0, 1), (N, 1, ...) with as many axes.
+    Errors: GraphError (under no_grad).
     Source: Gulrajani et al. 2017, "Improved training of Wasserstein GANs", algorithm 1.
     """
     real, fake = array_of(real), array_of(fake)
@@ -125,13 +127,22 @@ def r1_penalty(
 ) -> Tensor:
     """weight / 2 * E |dD/dx|^2 at real pictures: where they are, D is to be flat.
 
+    Errors: GraphError (under no_grad).
     Source: Mescheder et al. 2018, "Which training methods for GANs do actually converge?".
     """
     return weight / 2 * mean(squared_slopes(discriminator, real))
 
 
 def squared_slopes(discriminator: Callable[[Tensor], Tensor], pictures: Value) -> Tensor:
-    """|dD/dx|^2 of each picture, itself differentiable: (N, ...) -> (N,)."""
+    """|dD/dx|^2 of each picture, itself differentiable: (N, ...) -> (N,).
+
+    Errors: GraphError (D's logits were not recorded, or do not depend on its argument).
+    """
     x = Tensor(array_of(pictures), requires_grad=True)
     (gradient,) = grad(sum(discriminator(x)), x, create_graph=True)
+    if gradient is None:
+        raise GraphError(
+            "a penalty on D's slopes needs the graph from the pictures to D's logits, but none was "
+            "recorded. Try: call it outside no_grad(), with a D that uses the pictures it is given."
+        )
     return sum(square(gradient), axis=tuple(range(1, x.ndim)))

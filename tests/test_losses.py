@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 
-from minigan import backend
-from minigan.autograd import Tensor, grad, ops
+import minigan
+from minigan import backend, losses
+from minigan.autograd import Tensor, grad, no_grad, ops
+from minigan.errors import GraphError
 from minigan.losses import (
     discriminator_loss,
     generator_loss,
+    gradient_penalty,
     log_discriminator_loss,
     log_generator_loss,
     minimax_generator_loss,
+    r1_penalty,
+    squared_slopes,
 )
 
 RNG = np.random.default_rng(0)
@@ -109,3 +114,40 @@ def test_losses_are_one_number_of_the_networks_dtype(dtype, on_device):
 def test_probabilities_are_not_clamped():
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         assert float(log_generator_loss(Tensor([0.0]))) == np.inf
+
+
+# ── penalties ────────────────────────────────────────────────────────────────────────────────
+
+PENALTIES = {
+    "gradient_penalty": lambda d, x: gradient_penalty(d, x, -x, np.full((2, 1), 0.5)),
+    "r1_penalty": r1_penalty,
+    "squared_slopes": squared_slopes,
+}
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_needs_a_graph(name):
+    penalty, x = PENALTIES[name], np.ones((2, 3))
+    w = Tensor(np.ones((3, 1)), requires_grad=True)
+
+    def linear(x):
+        return x @ w
+
+    with no_grad(), pytest.raises(GraphError, match=r"Try: call it outside no_grad\(\)"):
+        penalty(linear, x)
+    with pytest.raises(GraphError, match="with a D that uses the pictures it is given"):
+        penalty(lambda _: linear(x), x)
+    assert penalty(linear, x).requires_grad  # outside no_grad, with a D that uses them
+
+
+# ── what is exported ─────────────────────────────────────────────────────────────────────────
+
+
+def test_every_loss_is_in_the_package():
+    own = {
+        name
+        for name, value in vars(losses).items()
+        if getattr(value, "__module__", "") == losses.__name__ and not name.startswith("_")
+    }
+    assert own <= set(minigan.__all__)
+    assert all(getattr(minigan, name) is getattr(losses, name) for name in own)

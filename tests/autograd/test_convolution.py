@@ -76,22 +76,50 @@ def test_the_trio_against_loops_over_pixels(geometry, seed):
 @settings(max_examples=300)
 @given(geometries(), st.integers(0, 2**32 - 1))
 @example(TUTORIAL, 0)
-def test_every_derivative_is_one_of_the_trio(geometry, seed):
-    """<g, conv2d(x, w)> has second derivatives, and the third in all three directions is itself."""
+def test_first_and_second_derivatives_of_the_trio_against_loops(geometry, seed):
+    """Derivatives in the directions v of x, u of w and t of g; all are the trio's own values."""
     (images, kernel, options), rng = geometry, np.random.default_rng(seed)
-    x, w = (Tensor(rng.normal(size=shape), requires_grad=True) for shape in (images, kernel))
-    y = ops.conv2d(x, w, **options)
-    g = Tensor(rng.normal(size=y.shape), requires_grad=True)
-    v, u, t = (rng.normal(size=a.shape) for a in (x, w, g))
-    (to_x,) = grad(y, x, g, create_graph=True)
-    to_w, to_g = grad(to_x, [w, g], Tensor(v), create_graph=True)
-    assert_close(to_w, loops.taps(v, g.data, kernel[:2], **options))
-    assert_close(to_g, loops.convolution(v, w.data, **options))
-    (third,) = grad(to_g, w, t)
-    assert_close(third, loops.taps(v, t, kernel[:2], **options))
-    assert np.sum(third * u) == pytest.approx(
-        np.sum(t * loops.convolution(v, u, **options)), rel=1e-10, abs=1e-10
-    )
+    size = images[1:3]
+
+    def conv(x, w):
+        return loops.convolution(x, w, **options)
+
+    def back(g, w):
+        return loops.transposed(g, w, output_shape=size, **options)
+
+    def taps(x, g):
+        return loops.taps(x, g, kernel[:2], **options)
+
+    x, v = rng.normal(size=(2, *images))
+    w, u = rng.normal(size=(2, *kernel))
+    y = conv(x, w)
+    g, t = rng.normal(size=(2, *y.shape))
+    y_v, y_u = conv(v, w), conv(x, u)
+    to_x, to_x_t, to_x_u = back(g, w), back(t, w), back(g, u)
+    to_w, to_w_v, to_w_t = taps(x, g), taps(v, g), taps(x, t)
+
+    assert_derivatives(
+        lambda x, w: ops.conv2d(x, w, **options), [x, w], g, [v, u],
+        first=[to_x, to_w], second=[to_x_u, to_w_v, y_v + y_u],
+    )  # fmt: skip
+    assert_derivatives(
+        lambda g, w: ops.conv2d_transpose(g, w, output_shape=size, **options), [g, w], x, [t, u],
+        first=[y, to_w], second=[y_u, to_w_t, to_x_t + to_x_u],
+    )  # fmt: skip
+    assert_derivatives(
+        lambda x, g: ops.conv2d_filter(x, g, kernel[:2], **options), [x, g], w, [v, t],
+        first=[to_x, y], second=[to_x_t, y_v, to_w_v + to_w_t],
+    )  # fmt: skip
+
+
+def assert_derivatives(op, inputs, cotangent, directions, first, second):
+    """The gradients to the inputs, and of these, in directions, to the inputs and the cotangent."""
+    inputs = [Tensor(a, requires_grad=True) for a in inputs]
+    cotangent = Tensor(cotangent, requires_grad=True)
+    gradients = grad(op(*inputs), inputs, cotangent, create_graph=True)
+    of_gradients = grad(gradients, [*inputs, cotangent], directions)
+    for actual, expected in zip([*gradients, *of_gradients], [*first, *second], strict=True):
+        assert_close(actual, expected)
 
 
 @given(geometries(), st.integers(0, 2**32 - 1))
