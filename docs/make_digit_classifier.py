@@ -1,7 +1,7 @@
 """Train the classifier that scores digits, and write minigan/gan/digit_classifier.safetensors.
 
 Usage: python docs/make_digit_classifier.py FOLDER_WITH_MNIST
-Takes about ten minutes on one core. The same build of minigan and NumPy, on the same number of
+Takes about five minutes on one core. The same build of minigan and NumPy, on the same number of
 threads, makes the same weights again, bit for bit.
 """
 

@@ -1,4 +1,4 @@
-"""The command `minigan`: train, sample, data, gradcheck, doctor. Nothing imports this file.
+"""The command `minigan`: train, sample, score, data, gradcheck, doctor. Nothing imports this file.
 
 Every mistake ends in one sentence and exit code 2.
 """
@@ -104,6 +104,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run.")] = False,
     device: Device = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time of steps 11 to 30 goes.")
+    ] = False,
     latent_size: Annotated[
         int | None,
         typer.Option(
@@ -146,7 +149,9 @@ def train(
 ) -> None:
     """Train a GAN. With no arguments: the MLP GAN on embedded digits, about a minute."""
     options = {name: value for name, value in locals().items() if name in OPTIONS}
-    _train({**options, "data": _absolute(data)}, preset_name, epochs, out, resume, progress)
+    _train(
+        {**options, "data": _absolute(data)}, preset_name, epochs, out, resume, progress, profile
+    )
 
 
 def _train(
@@ -156,8 +161,9 @@ def _train(
     out: Path | None,
     resume: bool,
     progress: bool,
+    profile: bool,
 ) -> None:
-    from minigan.gan.training import TrainingRun
+    from minigan.gan.training import PROFILED, TrainingRun
 
     if resume:
         folder = _run_to_resume(preset_name, out)
@@ -182,6 +188,11 @@ def _train(
             f"Try: minigan train --resume --out {folder} --steps {2 * run.step}"
         )
         return
+    if profile and config.steps - run.step < PROFILED.stop:
+        raise ConfigError(
+            f"--profile looks at steps 11 to 30 from where the run starts, but this one takes "
+            f"{config.steps - run.step}. Try: --steps {run.step + PROFILED.stop}."
+        )
     folder.create(config)
     typer.echo(
         f"{config.preset}: steps {run.step:,} to {config.steps:,}, batches of "
@@ -189,7 +200,7 @@ def _train(
         f"Writing to {folder}. Ctrl-C stops, saves everything and says how to continue."
     )
     began, first = time.perf_counter(), run.step
-    finished = run.train(progress)
+    finished = run.train(progress, profile)
     seconds = time.perf_counter() - began
     typer.echo(f"{run.step - first:,} steps in {_duration(seconds)}.")
     if finished:
@@ -267,6 +278,55 @@ def sample(
     target = out or run / f"sample_{seed}.png"
     step = sample_run(RunFolder(run), n, seed, target, device or "cpu", label)
     typer.echo(f"{n} pictures of the generator after {step:,} steps: {target}")
+
+
+# ── score ────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command()
+def score(
+    run: Annotated[
+        Path | None, typer.Argument(help="A run's folder, such as runs/mlp-gan.")
+    ] = None,
+    n: Annotated[
+        int, typer.Option("--n", min=2, max=100_000, help="How many pictures of the run's.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other noise.")] = 0,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Score these pictures instead: `images` uint8 (N,H,W) or (N,H,W,C), and "
+            "`labels` (N,) if classes were asked for.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The real pictures; default the run's own, or digits.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="Which files, if --data has pictures.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Say in numbers how good a run's pictures are, beside the real ones."""
+    from minigan.gan import score as scoring
+    from minigan.gan.scored_pictures import pictures_of_file, pictures_of_run, real_pictures
+
+    place = device or "cpu"
+    folder = None if run is None else RunFolder(run)
+    if images is not None:
+        pictures, target = pictures_of_file(images), images.with_suffix(".score.json")
+    elif folder is not None:
+        pictures, target = pictures_of_run(folder, n, seed, place), folder.path / "score.json"
+    else:
+        raise ConfigError(
+            f"score needs a run or pictures. Try: minigan score {newest_run() or 'runs/mlp-gan'}"
+        )
+    real = real_pictures(pictures, folder, _absolute(data), pattern, say=typer.echo)
+    result = scoring.score(pictures, real, seed, place)
+    typer.echo(scoring.table(result))
+    scoring.write_score(result, target)
+    typer.echo(f"Written to {target}.")
 
 
 # ── data ─────────────────────────────────────────────────────────────────────────────────────
