@@ -4,3 +4,5 @@ Each of them is a `functools.singledispatch` function whose body serves NumPy ar
 that behaves like one; a faster twin for another array type registers itself:
 `sigmoid.register(its_array_type)(its_sigmoid)`. Kernels know nothing of gradients.
 """
+
+from minigan.kernels import convolution_plan  # noqa: F401  registers the forms for NumPy arrays

@@ -6,6 +6,7 @@ from functools import singledispatch
 import numpy as np
 
 from minigan.backend import Array
+from minigan.kernels.threads import for_each
 
 BLOCK = 32_768  # elements: five blocks of float32 stay in a 1 MB cache
 
@@ -28,28 +29,28 @@ def adam_update(
 
     m and v hold the moments un-normalised, m / (1 - beta1) and v / (1 - beta2): that takes ten
     passes over the numbers, not twelve. They are made block by block, so that only the first one
-    waits for memory: 0.24 ms for 216,000 parameters against 3.2 ms as written above.
+    waits for memory: 0.24 ms for 216,000 parameters against 3.2 ms as written above. Threads
+    share the blocks of many parameters.
     """
     m_scale, v_scale = 1 - beta1, math.sqrt(1 - beta2)
     step_size *= m_scale / v_scale
     epsilon /= v_scale
-    scratch = np.empty_like(w, shape=(min(BLOCK, w.size),))
-    for start in range(0, w.size, BLOCK):
+
+    def work(start: int) -> None:
         block = slice(start, start + BLOCK)
-        _update(
-            w[block], g[block], m[block], v[block], scratch[: w[block].size],
-            step_size, beta1, beta2, epsilon,
-        )  # fmt: skip
+        _update(w[block], g[block], m[block], v[block], step_size, beta1, beta2, epsilon)
+
+    for_each(work, range(0, w.size, BLOCK), w)
 
 
 def _update(
-    w: Array, g: Array, m: Array, v: Array, t: Array,
+    w: Array, g: Array, m: Array, v: Array,
     step_size: float, beta1: float, beta2: float, epsilon: float,
 ) -> None:  # fmt: skip
     m *= beta1
     m += g
     v *= beta2
-    np.multiply(g, g, out=t)
+    t = g * g
     v += t
     np.sqrt(v, out=t)
     t += epsilon

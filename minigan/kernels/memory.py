@@ -1,16 +1,21 @@
 """Keep freed memory at hand."""
 
-import numpy as np
+import ctypes
+import sys
 
-LARGEST = 32 * 2**20 - 2**16  # bytes: with its header below 32 MiB, where glibc stops adapting
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Let glibc reuse freed arrays of up to 32 MB, not return each to the system.
+    """Let glibc reuse freed memory, and not give it back to the system only to ask for it again.
 
-    glibc maps a large array's pages anew and unmaps them when it is freed, until it has seen a
-    mapped block of that size freed: from then on it keeps such blocks. Freeing one of 32 MB,
-    which was never written to, teaches it that. Measured: 5 % of a step of `mlp-gan`.
-    Source: mallopt(3), M_MMAP_THRESHOLD. Elsewhere than on glibc it does nothing.
+    By itself it maps the pages of a large array anew, and returns what is free at the end of its
+    memory. Pages that come back cost 0.25 ms a megabyte. Now it keeps up to 512 MB, and arrays of
+    up to 32 MB, its limit, come from there. Measured: 5 % of a step of `mlp-gan`, 8 % of the
+    DCGANs'; the peak is the same.
+    Source: mallopt(3). Elsewhere than on glibc it does nothing.
     """
-    np.empty(LARGEST, np.uint8)  # allocated, and freed at once
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 2**25)
+        mallopt(M_TRIM_THRESHOLD, 2**29)

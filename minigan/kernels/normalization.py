@@ -10,14 +10,16 @@ broadcasts a short axis. scale_and_shift of 65,536 x 64 numbers in float32 takes
 above, and 2.1 ms this way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import singledispatch
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from minigan.backend import Array
 from minigan.kernels.reduction import sum_rows
+from minigan.kernels.threads import for_each
 
 BLOCK = 65_536  # elements: 256 KB of float32, so that a few blocks fit into the cache
 
@@ -26,17 +28,16 @@ BLOCK = 65_536  # elements: 256 KB of float32, so that a few blocks fit into the
 def moments(x: Array) -> Array:
     """The mean and, below it, the biased variance: (..., C) -> (2, C)."""
     x = _rows(x)
-    y = np.zeros_like(x, shape=(2, x.shape[1]))
-    mean, variance = y[0], y[1]
-    for block in _blocks(x):
-        mean += sum_rows(x[block])
-    mean /= len(x)
+    y = np.empty_like(x, shape=(2, x.shape[1]))
+    y[0] = mean = _sum(x, lambda block: sum_rows(x[block])) / len(x)
     centers = _filling_a_block(mean, x)
-    for block in _blocks(x):
+
+    def squares(block: slice) -> Array:
         deviation = x[block] - centers[: len(x[block])]
         deviation *= deviation
-        variance += sum_rows(deviation)
-    variance /= len(x)
+        return sum_rows(deviation)
+
+    y[1] = _sum(x, squares) / len(x)
     return y
 
 
@@ -47,12 +48,15 @@ def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Arra
     y = np.empty_like(x, dtype, order="C")
     x, rows = _rows(x), _rows(y)
     centers, scales, shifts = (_filling_a_block(v, x) for v in (center, scale, shift))
-    for block in _blocks(x):
+
+    def work(block: slice) -> None:
         part = rows[block]
         n = len(part)
         np.subtract(x[block], centers[:n], out=part)
         part *= scales[:n]
         part += shifts[:n]
+
+    for_each(work, _blocks(x), x)
     return y
 
 
@@ -61,13 +65,26 @@ def sum_of_products(g: Array, x: Array, center: Array) -> Array:
     """The sum of g * (x - center) over all but the channels: (..., C), (..., C), (C,) -> (C,)."""
     g, x = _rows(g), _rows(x)
     dtype = np.result_type(g.dtype, x.dtype, center.dtype)
-    y = np.zeros_like(x, dtype, shape=x.shape[1:])
     centers = _filling_a_block(center.astype(dtype), x)
-    for block in _blocks(x):
+
+    def products(block: slice) -> Array:
         product = x[block] - centers[: len(x[block])]
         product *= g[block]
-        y += sum_rows(product)
-    return y
+        return sum_rows(product)
+
+    return _sum(x, products, dtype)
+
+
+def _sum(x: Array, of: Callable[[slice], Array], dtype: Any = None) -> Array:
+    """The sum over all blocks of x of a number for each channel, always in the same order."""
+    blocks = _blocks(x)
+    sums = np.empty_like(x, dtype, shape=(len(blocks), x.shape[1]))
+
+    def work(i: int) -> None:
+        sums[i] = of(blocks[i])
+
+    for_each(work, range(len(blocks)), x)
+    return sum_rows(sums)
 
 
 def _rows(x: Array) -> Array:
@@ -75,10 +92,10 @@ def _rows(x: Array) -> Array:
     return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
-def _blocks(x: Array) -> Iterator[slice]:
+def _blocks(x: Array) -> list[slice]:
     """The rows of x, block by block."""
     height = _height(x)
-    return (slice(start, start + height) for start in range(0, len(x), height))
+    return [slice(start, start + height) for start in range(0, len(x), height)]
 
 
 def _filling_a_block(vector: Array, x: Array) -> Array:

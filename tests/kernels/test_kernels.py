@@ -126,15 +126,16 @@ def test_a_kernel_is_chosen_by_the_type_of_its_first_array():
     assert len(calls) == 4
 
 
-def test_freed_arrays_are_not_mapped_anew():
-    code = """
+@pytest.mark.parametrize("arrays", [1, 100], ids="{} of 2 MB".format)
+def test_freed_arrays_are_not_mapped_anew(arrays):
+    code = f"""
 import resource, sys
 import numpy as np
 import minigan
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(50):
-        np.ones(2_000_000, np.uint8)
+        [np.ones(2_000_000, np.uint8) for _ in range({arrays})]
     return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 50
 faults()
 print(faults())

@@ -1,0 +1,139 @@
+"""Threads and memory that kernels share."""
+
+import os
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from minigan.kernels import threads
+from minigan.kernels import workspace as workspaces
+from minigan.kernels.threads import even_parts, team
+from minigan.kernels.workspace import release_workspaces, workspace
+
+TWO = min(2, threads._processors())  # of a team, where the machine has as many
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def test_every_item_is_done_once():
+    done = []
+    with team() as members:
+        assert members.size == TWO
+        members.each(done.append, range(100))
+        members.each(done.append, [])
+    assert sorted(done) == list(range(100))
+
+
+def test_work_runs_at_the_same_time():
+    if TWO == 1:
+        pytest.skip("one processor")
+    meeting = threading.Barrier(2, timeout=10)
+    with team() as members:
+        members.each(lambda item: meeting.wait(), range(2))  # alone it would wait in vain
+
+
+def test_blas_is_on_one_thread_inside_and_as_before_outside():
+    before = blas_threads()
+    assert before == {2}
+    with team() as outer:
+        assert blas_threads() == {1}
+        with team() as inner:
+            assert inner.size == outer.size
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+    with pytest.raises(ZeroDivisionError), team():
+        1 / 0  # noqa: B018
+    assert blas_threads() == before
+
+
+def test_as_many_threads_as_blas_may_use():
+    with threadpool_limits(1, user_api="blas"), team() as members:
+        assert members.size == 1
+        names = set()
+        members.each(lambda item: names.add(threading.current_thread()), range(5))
+        assert names == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("bad", [0, 1, 99])
+def test_an_error_comes_through_when_all_have_left(bad):
+    running = []
+
+    def work(item):
+        running.append(item)
+        if item == bad:
+            raise ValueError(f"item {item}")
+        running.remove(item)
+
+    with team() as members, pytest.raises(ValueError, match=f"item {bad}"):
+        members.each(work, range(100))
+    assert running == [bad]
+
+
+def test_errstate_holds_in_every_thread():
+    x = np.full(4, 1e30, "float32")
+    with warnings.catch_warnings(), np.errstate(over="ignore"), team() as members:
+        warnings.simplefilter("error")
+        members.each(lambda item: x * x, range(20))
+
+
+def test_even_parts():
+    for n in range(8):
+        for parts in range(1, 5):
+            lengths = [part.stop - part.start for part in even_parts(n, parts)]
+            assert sum(lengths) == n
+            assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own():
+    with team() as members:
+        members.each(lambda item: None, range(4))
+        child = os.fork()
+        if child == 0:
+            done = []
+            with team() as members:
+                members.each(done.append, range(4))
+            os._exit(len(done))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+
+
+# ── workspaces ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def _nothing_kept():
+    release_workspaces()
+    yield
+    release_workspaces()
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_workspaces_in_use_are_apart():
+    with workspace("float32", (3, 5), (0, 2), (7,)) as (a, b, c), workspace("int8", (2,)) as (d,):
+        assert [x.shape for x in (a, b, c, d)] == [(3, 5), (0, 2), (7,), (2,)]
+        assert (a.dtype, d.dtype) == ("float32", "int8")
+        a[...], c[...], d[...] = 1, 2, 3
+        assert (a == 1).all()
+        assert all(x.ctypes.data % workspaces.ALIGNMENT == 0 for x in (a, c, d))
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_memory_is_used_again_and_grows_with_the_largest_only():
+    for size in (10, 1000, 20, 999, 1000):
+        with workspace("float64", (size,)):
+            pass
+    assert [len(buffer) // 8 for buffer in workspaces._free] == [1008]
+    release_workspaces()
+    assert workspaces._free == []
