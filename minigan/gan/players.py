@@ -8,10 +8,11 @@ Batch norm's moving averages move when a network runs in training mode, whatever
 So each step also says which of its passes count, and how often: see `moving`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from minigan import backend
 from minigan.autograd import Tensor, no_grad, stop_gradient
@@ -20,7 +21,8 @@ from minigan.autograd.ops import concatenate
 from minigan.gan.averaging import AveragedNetwork
 from minigan.gan.models import GAN, given
 from minigan.gan.objectives import Objective
-from minigan.layers import BatchNorm, Module
+from minigan.kernels.threads import team
+from minigan.layers import BatchNorm, Conv2D, Module
 from minigan.optimizers import Optimizer
 from minigan.random import stream
 
@@ -36,6 +38,20 @@ class Losses:
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.d_loss, self.g_loss))
+
+
+Step = TypeVar("Step", bound=Callable[..., Any])
+
+
+def in_one_team(step: Step) -> Step:
+    """The step with one team of threads for all kernels in it (kernels/threads.py)."""
+
+    @wraps(step)
+    def run(players: "Players", *inputs: Any, **keywords: Any) -> Any:
+        with players.team():
+            return step(players, *inputs, **keywords)
+
+    return run  # type: ignore[return-value]
 
 
 @dataclass
@@ -59,6 +75,9 @@ class Players:
         self.g_variables = self.gan.generator.parameters()
         self.d_norms = batch_norms(self.gan.discriminator)
         self.g_norms = batch_norms(self.gan.generator)
+        modules = [module for _, module in self.gan.named_modules()]
+        convolutional = any(isinstance(module, Conv2D) for module in modules)
+        self.team = team if convolutional else nullcontext  # dense layers are BLAS's own
         if self.objective.constraint is not None:
             for variable in self.d_variables:
                 variable.constraint = self.objective.constraint  # type: ignore[attr-defined]
@@ -73,6 +92,7 @@ class Players:
         g_loss = self.g_step(g_noise, labels)
         return Losses(d_loss, g_loss, d_loss_real, d_loss_fake)
 
+    @in_one_team
     def simultaneous_step(self, real: Any, noise: Any, labels: Any = None) -> Losses:
         """Both gradients, then both updates: one `sess.run` of both train ops."""
         fake = self._generate(noise, labels)
@@ -93,6 +113,7 @@ class Players:
         d_loss, d_loss_real, d_loss_fake = map(float, d_losses)
         return Losses(d_loss, float(g_loss), d_loss_real, d_loss_fake)
 
+    @in_one_team
     def d_once_g_twice_step(self, real: Any, noise: Any, labels: Any = None) -> Losses:
         """D's update, two of G's, and the losses after all three: carpedm20's DCGAN.
 
@@ -116,6 +137,7 @@ class Players:
 
     # one player at a time
 
+    @in_one_team
     def d_step(self, real: Any, noise: Any, labels: Any = None) -> tuple[float, float, float]:
         """D's update alone; returns d_loss and its real and fake part, before the update.
 
@@ -127,6 +149,7 @@ class Players:
             fake = self._generate(noise, labels)
         return self._update_d(real, fake, labels, times_of_fake=2)
 
+    @in_one_team
     def g_step(self, noise: Any, labels: Any = None) -> float:
         """G's update alone; returns g_loss before it. G's moving averages move, D's do not."""
         fake = self._generate(noise, labels)
@@ -138,6 +161,7 @@ class Players:
         with no_grad():
             return self._as_they_stand(*self.logits(real, noise, labels))
 
+    @in_one_team
     def logits(self, real: Any, noise: Any, labels: Any = None) -> tuple[Tensor, Tensor]:
         """D's logits of real and of generated pictures as they stand. No average moves."""
         with moving(self.d_norms + self.g_norms, times=0):

@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from minigan.kernels import threads
 from minigan.kernels import workspace as workspaces
-from minigan.kernels.threads import even_parts, team
+from minigan.kernels.product import product
+from minigan.kernels.threads import even_parts, idle_team, team
 from minigan.kernels.workspace import release_workspaces, workspace
 
 TWO = min(2, threads._processors())  # of a team, where the machine has as many
@@ -137,3 +138,20 @@ def test_memory_is_used_again_and_grows_with_the_largest_only():
     assert [len(buffer) // 8 for buffer in workspaces._free] == [1008]
     release_workspaces()
     assert workspaces._free == []
+
+
+def test_large_products_are_shared_by_an_open_team():
+    rng = np.random.default_rng(0)
+    seen = []
+    for shapes in (((600, 80), (80, 100)), ((64, 80), (80, 900))):
+        x, w = (rng.normal(size=shape).astype("f4") for shape in shapes)
+        expected = np.dot(x, w)
+        with team() as members:
+            if TWO > 1:
+                seen.append(idle_team().size)
+            found = product(x, w)
+            members.each(lambda item: seen.append(idle_team()), range(2))  # at work: none is idle
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        assert found.flags.c_contiguous
+    assert idle_team() is None
+    assert seen == [*[TWO] * (TWO > 1), None, None] * 2
