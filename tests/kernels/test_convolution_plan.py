@@ -41,6 +41,17 @@ def test_other_geometries(geometry, images, expected):
     assert plan.form(geometry, images, channels, channels, np.dtype("float32")) == expected
 
 
+@pytest.mark.parametrize(
+    ("image", "images", "inputs", "outputs"),
+    [(14, 16, 26, 16), (14, 16, 21, 18), (8, 8, 16, 32), (4, 8, 32, 64), (16, 8, 8, 16)],
+)
+def test_the_small_networks_of_tensorflows_traces_keep_the_accuracy_of_columns(
+    image, images, inputs, outputs
+):
+    geometry = Geometry.of((image, image), 5, 2, "same")
+    assert plan.form(geometry, images, inputs, outputs, np.dtype("float32")) != "winograd"
+
+
 @pytest.fixture
 def taken(monkeypatch):
     """The forms that were taken."""
