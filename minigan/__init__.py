@@ -8,6 +8,7 @@ HeNormal, L2, MaxNorm, ...                      minigan.initializers, .regulariz
 generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
 load_digits, load_mnist, Batches                minigan.data
 profile                                         minigan.profiling
+recompute                                       minigan.layers.recompute
 GAN, mlp_gan, Players, OBJECTIVES               minigan.gan
 """
 
@@ -63,6 +64,7 @@ from minigan.layers import (
     Tanh,
     UpSample2D,
 )
+from minigan.layers.recompute import recompute
 from minigan.losses import (
     discriminator_loss,
     fake_loss,
@@ -95,7 +97,7 @@ __all__ = [  # noqa: RUF022
     "UpSample2D", "Zeros", "check_gradients", "detect_anomaly", "discriminator_loss", "fake_loss",
     "generator_loss", "grad", "gradient_penalty", "hinge_loss", "hvp", "jvp", "least_squares_loss",
     "log_discriminator_loss", "log_generator_loss", "minimax_generator_loss", "no_grad", "op",
-    "profile", "r1_penalty", "real_loss", "record_source", "squared_slopes", "stop_gradient", "vjp",
-    "wasserstein_loss",
+    "profile", "r1_penalty", "real_loss", "recompute", "record_source", "squared_slopes",
+    "stop_gradient", "vjp", "wasserstein_loss",
 ]  # fmt: skip
 __all__ += ops.__all__

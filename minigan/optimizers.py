@@ -5,7 +5,8 @@
     minimize(loss, var_list)            both
 
 The variables are packed end to end into one flat buffer (each becomes a view of it), and so are
-their gradients and moments: an update is one pass over memory, whatever the number of layers.
+their moments; gradients are gathered for each update, which is one pass over memory, whatever the
+number of layers.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ class _Pack:
         self.slices = [slice(end - x.size, end) for end, x in zip(ends, variables, strict=True)]
         like = variables[0].data
         self.values = np.empty_like(like, shape=(ends[-1],))
-        self.gradients = np.empty_like(self.values)
         self.slots = {name: np.full_like(self.values, initial) for name, initial in slots.items()}
         self.views: list[Array] = [None] * len(ends)  # type: ignore[list-item]
         self.repack()
@@ -60,29 +60,18 @@ class _Pack:
                 self.values[place] = x.data.reshape(-1)
                 x.data = self.views[i] = self.values[place].reshape(x.shape)
 
-    def gather(self, gradients: Mapping[int, Any]) -> list[slice]:
-        """Copy the gradients into the buffer, and say which ranges of it they cover."""
-        covered = []
+    def gather(self, gradients: Mapping[int, Any]) -> list[tuple[slice, Array]]:
+        """The gradients end to end, and which ranges of the values they belong to.
+
+        In memory of their own, which is free again when backward needs most of it.
+        """
+        gathered, covered = np.empty_like(self.values), []
         for x, place in zip(self.variables, self.slices, strict=True):
             if (g := gradients.get(id(x))) is not None:
-                self.gradients[place] = g.reshape(-1)
+                gathered[place] = g.reshape(-1)
                 covered.append(place)
-        return [slice(0, self.values.size)] if len(covered) == len(self.slices) else covered
-
-    def check_finite(self, part: slice) -> None:
-        """Raise NonFiniteError, naming a variable, if gathered gradients hold NaN or infinity."""
-        g = self.gradients[part]
-        with np.errstate(over="ignore"):
-            if np.isfinite(np.dot(g, g)):  # one fast pass; it can overflow where g does not
-                return
-        for x, place in zip(self.variables, self.slices, strict=True):
-            inside = part.start <= place.start and place.stop <= part.stop
-            if inside and not np.isfinite(self.gradients[place]).all():
-                raise NonFiniteError(
-                    f"the gradient of {_name(x)} holds NaN or infinity; this optimizer updated "
-                    f"nothing. Try: detect_anomaly() to find its origin, a smaller learning rate, "
-                    f"or a loss on logits."
-                )
+        parts = [slice(0, gathered.size)] if len(covered) == len(self.slices) else covered
+        return [(part, gathered[part]) for part in parts]
 
 
 class Optimizer:
@@ -126,8 +115,7 @@ class Optimizer:
     def prepare_update(self, grads_and_vars: GradsAndVars) -> Callable[[], None]:
         """Check everything and change nothing; the update is made by calling the result.
 
-        For players who move together: if either can't, neither does. Make an update before the
-        same optimizer prepares the next: both would use its one gradient buffer.
+        For players who move together: if either can't, neither does.
         """
         pairs = [(g, x) for g, x in grads_and_vars if g is not None]
         if not pairs:
@@ -151,17 +139,16 @@ class Optimizer:
         for pack in self._packs:
             pack.repack()
         gradients = {id(x): array_of(g) for g, x in pairs}
-        parts = [(pack, part) for pack in self._packs for part in pack.gather(gradients)]
-        for pack, part in parts:
-            pack.check_finite(part)
+        parts = [(pack, *part) for pack in self._packs for part in pack.gather(gradients)]
+        _check_finite([g for _, _, g in parts], pairs)
 
         def update() -> None:
             rate = self.learning_rate
             step_size = rate(self.steps) if callable(rate) else rate
             self.steps += 1
-            for pack, part in parts:
-                moments = [slot[part] for slot in pack.slots.values()]
-                self._update(step_size, pack.values[part], pack.gradients[part], *moments)
+            for pack, place, g in parts:
+                moments = [slot[place] for slot in pack.slots.values()]
+                self._update(step_size, pack.values[place], g, *moments)
             for _, x in pairs:
                 constraint = getattr(x, "constraint", None)
                 if constraint is not None:
@@ -350,6 +337,20 @@ def linear_decay(initial: float, final: float, decay_steps: int) -> Schedule:
 
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_finite(gathered: Sequence[Array], pairs: GradsAndVars) -> None:
+    """Raise NonFiniteError, naming a variable, if a gradient holds NaN or infinity."""
+    with np.errstate(over="ignore"):
+        if all(np.isfinite(np.dot(g, g)) for g in gathered):  # fast; overflows where g does not
+            return
+    for g, x in pairs:
+        if not np.isfinite(array_of(g)).all():
+            raise NonFiniteError(
+                f"the gradient of {_name(x)} holds NaN or infinity; this optimizer updated "
+                f"nothing. Try: detect_anomaly() to find its origin, a smaller learning rate, "
+                f"or a loss on logits."
+            )
 
 
 def _name(x: Tensor) -> str:
