@@ -11,7 +11,7 @@ import builtins
 import gzip
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Protocol
@@ -179,6 +179,8 @@ class Chainer(ChainerLike):
     """Chainer 7.8.1, which runs on today's NumPy once some old names are back."""
 
     def __init__(self, workload: str) -> None:
+        with suppress(ImportError):
+            import scipy.special  # noqa: F401  Chainer uses it if it is there; it wants today's names
         for name in ("bool", "int", "float", "object"):
             setattr(np, name, getattr(builtins, name))
         sizes = {"int": (8, 16, 32, 64), "uint": (8, 16, 32, 64), "float": (16, 32, 64)}

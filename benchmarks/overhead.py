@@ -9,7 +9,6 @@ recorded    the same, and the graph is built
             comparison computes the same gradients by hand
 """
 
-import argparse
 import os
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy loads it
 
 import numpy as np
+import report
 
 import minigan
 from minigan import Tensor, grad
@@ -101,15 +101,26 @@ def measure(operation: Operation, repeats: int) -> tuple[float, float, float, fl
     return numpy, t["forward"] - numpy, t["recorded"] - numpy, t["both"] - t["numpy both"]
 
 
+def tables(figures: dict[str, Any]) -> str:
+    columns = ("NumPy alone", "forward", "recorded", "+ backward")
+    rows = [
+        {
+            "microseconds an op": name,
+            **{c: f"{v:.2f}" for c, v in zip(columns, values, strict=True)},
+        }
+        for name, values in figures["operations"].items()
+    ]
+    return report.table(rows)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = report.arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=500, help="chains of each kind")
     options = parser.parse_args()
-    print(f"{'microseconds an op':20}{'NumPy alone':>12}{'forward':>10}{'recorded':>10}"
-          f"{'+ backward':>12}")  # fmt: skip
-    for operation in OPERATIONS:
-        numpy, forward, recorded, both = measure(operation, options.repeats)
-        print(f"{operation.name:20}{numpy:12.2f}{forward:+10.2f}{recorded:+10.2f}{both:+12.2f}")
+    repeats = 20 if options.quick else options.repeats
+    figures = {"operations": {o.name: measure(o, repeats) for o in OPERATIONS}}
+    print(tables(figures))
+    report.save(options, figures)
 
 
 if __name__ == "__main__":

@@ -5,42 +5,39 @@ a chunk of steps at a time, so that whatever slows the machine down slows all of
 medians over rounds. Only the step is timed: pictures and noise are made before.
 """
 
-import argparse
-import json
-import multiprocessing
-import os
-import platform
-import resource
-import sys
 import time
-from contextlib import ExitStack, contextmanager
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Iterable
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import report
+from arithmetic import workload_flops
+from contenders import CONTENDERS, Chunk, Job, is_installed, worker
+from startup import import_seconds
 
 DISTURBED = 0.02  # a chunk counts if our threads waited less than this part of it
-PATIENCE = 30.0  # seconds for which a disturbed chunk is repeated
-RIVALS = ("TorchEager", "TorchEagerFusedAdam", "HandWrittenNumpy", "Minigan")
-PACKAGES = {"DeZero": "dezero", "Chainer": "chainer"}  # left out where they are not installed
+PATIENCE = 30.0  # seconds that a comparison spends on repeating disturbed chunks
+SLOW_ROUNDS = 3  # of contenders so slow that a few chunks say enough
+RIVALS = ("TorchEager", "HandWrittenNumpy", "ArithmeticLimit")
 
 
 class Plan(NamedTuple):
     """How a workload is measured.
 
-    module      whose `prepare` gives a contender's step and batches
-    warm_up     steps at the start of a chunk that are not timed: they wake threads, fill caches
-    steps       timed steps in a chunk
-    rounds      chunks of each contender
-    checked     first steps in which the contenders' losses must agree, ...
-    tolerance   ... relative: Adam's epsilon stands in two places, and where a gradient is zero but
-                for rounding, Adam divides rounding by rounding
+    slow       contenders that leave after SLOW_ROUNDS
+    steps      timed steps in a chunk
+    rounds     chunks of each contender
+    checked    first steps in which the contenders' losses must agree, ...
+    tolerance  ... relative: Adam's epsilon stands in two places, and where a gradient is zero but
+               for rounding, Adam divides rounding by rounding
     """
 
     module: str
     contenders: tuple[str, ...]
+    slow: tuple[str, ...]
     warm_up: int
     steps: int
     rounds: int
@@ -48,102 +45,45 @@ class Plan(NamedTuple):
     tolerance: float
 
 
+EVERYWHERE = ("Minigan", "TorchEager", "TorchEagerFusedAdam", "TensorFlow", "ArithmeticLimit")
 MLP = Plan(
-    "mlp_step", ("HandWrittenNumpy", "Minigan", "TorchEager", "TorchEagerFusedAdam"),
-    warm_up=10, steps=50, rounds=30, checked=5, tolerance=1e-4,
+    "mlp_step", (*EVERYWHERE, "HandWrittenNumpy", "Jax"), slow=(),
+    warm_up=10, steps=50, rounds=12, checked=5, tolerance=1e-4,
 )  # fmt: skip
+PEERS_28 = ("Jax", "DeZero", "Chainer")
 DCGAN_28 = Plan(
-    "dcgan_step", ("Minigan", "TorchEager", "TorchEagerFusedAdam", "DeZero", "Chainer"),
-    warm_up=1, steps=4, rounds=15, checked=2, tolerance=1e-2,
+    "dcgan_step", (*EVERYWHERE, *PEERS_28), slow=PEERS_28,
+    warm_up=1, steps=4, rounds=10, checked=2, tolerance=1e-2,
 )  # fmt: skip
-DCGAN_64 = DCGAN_28._replace(contenders=DCGAN_28.contenders[:3], steps=2, rounds=8)
+DCGAN_64 = DCGAN_28._replace(contenders=EVERYWHERE, slow=(), warm_up=0, steps=2, rounds=5)
 PLANS = {"mlp-gan": MLP, "mlp-gan-256": MLP, "dcgan-28": DCGAN_28, "dcgan-64": DCGAN_64}
+QUICK = {  # of --quick, which takes these two workloads
+    "mlp-gan": MLP._replace(warm_up=2, steps=10, rounds=2),
+    "dcgan-28": DCGAN_28._replace(contenders=EVERYWHERE, warm_up=0, steps=1, rounds=2),
+}
 
 
-class Chunk(NamedTuple):
-    """What a contender reports."""
-
-    seconds: float  # a step
-    waiting: float  # part of the time that its threads were kept waiting
-    megabytes: float  # peak resident memory of the process, until now
-
-
-# ── in the process of one contender ──────────────────────────────────────────────────────────
-
-
-def serve(connection: Connection, contender: str, workload: str, threads: int) -> None:
-    """Send what it runs on and its first losses; then time as many steps as are asked for."""
-    import numpy as np
-
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    facts = {"numpy": f"{np.__version__} with {blas['name']} {blas['version']}"}
-    if contender.startswith("Torch"):
-        import torch
-
-        torch.set_num_threads(threads)
-        facts = {"torch": str(torch.__version__)}  # its own type would take PyTorch along
-
-    plan = PLANS[workload]
-    step, batches = import_module(plan.module).prepare(contender, workload)
-    connection.send((facts, [step(*batch) for batch in batches[: plan.checked]]))
-
-    done = plan.checked
-    while steps := connection.recv():
-        for i in range(-plan.warm_up, steps):
-            if i == 0:
-                waited, start = seconds_waiting(), time.perf_counter()
-            step(*batches[done % len(batches)])
-            done += 1
-        seconds = time.perf_counter() - start
-        waiting = (seconds_waiting() - waited) / seconds
-        connection.send(Chunk(seconds / steps, waiting, peak_megabytes()))
-
-
-def seconds_waiting() -> float:
-    """How long this process's threads were ready to run while others had the processor (Linux)."""
-    waits = [p.read_text().split()[1] for p in Path("/proc/self/task").glob("*/schedstat")]
-    return sum(map(int, waits)) / 1e9
-
-
-def peak_megabytes() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-# ── in the process that compares them ────────────────────────────────────────────────────────
-
-
-@contextmanager
-def worker(contender: str, workload: str, threads: int):
-    """A process that serves one contender; gives the connection to it."""
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(threads)  # read by the child's libraries as they load
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, contender, workload, threads))
-    process.start()
-    theirs.close()
-    try:
-        yield ours
-        ours.send(0)
-    finally:
-        process.join(5)
-        process.terminate()
-
-
-def compare(workload: str, threads: int, contenders: list[str], rounds: int, steps: int) -> dict:
+def compare(workload: str, threads: int, plan: Plan, patience: float) -> dict[str, Any]:
     """Let the contenders take turns; medians of their seconds a step, and of their ratios."""
     with ExitStack() as stack:
-        workers = {c: stack.enter_context(worker(c, workload, threads)) for c in contenders}
-        answers = {c: connection.recv() for c, connection in workers.items()}
-        check_losses({c: losses for c, (_, losses) in answers.items()}, PLANS[workload].tolerance)
-        chunks: dict[str, list[Chunk]] = {c: [] for c in contenders}
+        workers = {
+            c: stack.enter_context(
+                worker(Job(c, workload, plan.module, threads, plan.warm_up, plan.checked))
+            )
+            for c in plan.contenders
+        }
+        check_losses({c: first_losses(c, w) for c, w in workers.items()}, plan.tolerance)
+        chunks: dict[str, list[Chunk]] = {c: [] for c in plan.contenders}
         disturbed = 0
-        for _ in range(rounds):
+        for i in range(plan.rounds):
             for c, connection in workers.items():
-                chunk, repeats = undisturbed_chunk(connection, steps)
-                chunks[c].append(chunk)
-                disturbed += repeats
+                if c not in plan.slow or i < SLOW_ROUNDS:
+                    start = time.monotonic()
+                    chunk, repeats = undisturbed_chunk(connection, plan.steps, patience)
+                    if repeats:
+                        patience -= time.monotonic() - start
+                    chunks[c].append(chunk)
+                    disturbed += repeats
     times = {c: [chunk.seconds for chunk in kept] for c, kept in chunks.items()}
     return {
         "workload": workload,
@@ -151,23 +91,34 @@ def compare(workload: str, threads: int, contenders: list[str], rounds: int, ste
         "ms": {c: 1e3 * median(t) for c, t in times.items()},
         "peak_megabytes": {c: kept[-1].megabytes for c, kept in chunks.items()},
         "ratios": {
-            rival: {c: median(map(float.__truediv__, times[c], times[rival])) for c in contenders}
+            rival: {c: median(ratios(times[c], times[rival])) for c in times}
             for rival in RIVALS
-            if rival in contenders
+            if rival in times
         },
-        "chunks": len(contenders) * rounds,
+        "chunks": sum(map(len, chunks.values())),
         "disturbed": disturbed,
-        "versions": {k: v for facts, _ in answers.values() for k, v in facts.items()},
     }
 
 
-def undisturbed_chunk(connection: Connection, steps: int) -> tuple[Chunk, int]:
+def first_losses(contender: str, connection: Connection) -> list[tuple[float, float] | None]:
+    try:
+        return connection.recv()
+    except EOFError:
+        raise SystemExit(f"{contender} has stopped. Leave it out with --contenders.") from None
+
+
+def ratios(ours: list[float], theirs: list[float]) -> Iterable[float]:
+    """Round by round, as long as both take part."""
+    return map(float.__truediv__, ours, theirs)
+
+
+def undisturbed_chunk(connection: Connection, steps: int, patience: float) -> tuple[Chunk, int]:
     """A chunk that other processes left alone, and how many they disturbed.
 
     When patience ends, the least disturbed one has to do.
     """
-    chunks = []
-    deadline = time.monotonic() + PATIENCE
+    chunks: list[Chunk] = []
+    deadline = time.monotonic() + patience
     while not chunks or (chunks[-1].waiting >= DISTURBED and time.monotonic() < deadline):
         connection.send(steps)
         chunks.append(connection.recv())
@@ -175,9 +126,9 @@ def undisturbed_chunk(connection: Connection, steps: int) -> tuple[Chunk, int]:
     return best, sum(chunk.waiting >= DISTURBED for chunk in chunks)
 
 
-def check_losses(losses: dict[str, list[tuple[float, float]]], tolerance: float) -> None:
-    """All contenders must be doing the same thing."""
-    first, *others = losses
+def check_losses(losses: dict[str, list[tuple[float, float] | None]], tolerance: float) -> None:
+    """All contenders must be doing the same thing; the arithmetic limit has no losses."""
+    first, *others = (c for c, steps in losses.items() if None not in steps)
     for other in others:
         for i, (expected, found) in enumerate(zip(losses[first], losses[other], strict=True)):
             for a, b in zip(expected, found, strict=True):
@@ -185,66 +136,96 @@ def check_losses(losses: dict[str, list[tuple[float, float]]], tolerance: float)
                     raise SystemExit(f"step {i}: {first} has loss {a}, but {other} {b}.")
 
 
-def report(result: dict) -> None:
-    print(f"\n{result['workload']}, {result['threads']} thread(s)")
-    columns = {"ms a step": result["ms"], "peak MB": result["peak_megabytes"]}
-    columns |= {f"/ {rival}": ratios for rival, ratios in result["ratios"].items()}
-    print(f"{'':20}", *(f"{title:>{len(title) + 3}}" for title in columns), sep="")
-    for c in result["ms"]:
-        print(f"{c:20}", *(f"{x[c]:{len(t) + 3}.{digits(t)}f}" for t, x in columns.items()), sep="")
-    print(f"{result['chunks']} chunks kept, {result['disturbed']} disturbed by other processes")
+# ── what is shown ────────────────────────────────────────────────────────────────────────────
 
 
-def digits(title: str) -> int:
-    return 0 if title == "peak MB" else 3
+def tables(figures: dict[str, Any]) -> str:
+    comparisons, imports = figures["comparisons"], figures["import_seconds"]
+    return "\n\n".join(comparison_table(c, imports) for c in comparisons)
 
 
-def installed(contenders: list[str]) -> list[str]:
-    """The contenders that can run here."""
-    missing = [c for c in contenders if c in PACKAGES and find_spec(PACKAGES[c]) is None]
-    if missing:
-        print(f"not installed, left out: {', '.join(missing)} (see benchmarks/requirements.txt)")
-    return [c for c in contenders if c not in missing]
+def comparison_table(comparison: dict[str, Any], imports: dict[str, float]) -> str:
+    workload, threads = comparison["workload"], comparison["threads"]
+    limit = comparison["ms"].get("ArithmeticLimit")
+    rows = []
+    for c, ms in sorted(comparison["ms"].items(), key=lambda item: item[1]):
+        row = {"": CONTENDERS[c].title, "ms a step": f"{ms:,.2f}"}
+        for rival, values in comparison["ratios"].items():
+            row[f"/ {CONTENDERS[rival].title}"] = f"{values[c]:.3f}"
+        row["peak MB"] = f"{comparison['peak_megabytes'][c]:.0f}"
+        seconds = imports.get(CONTENDERS[c].package)
+        row["import s"] = "" if seconds is None else f"{seconds:.2f}"
+        rows.append(row)
+    flops = workload_flops(workload)
+    rate = f"; NumPy multiplies {flops / limit / 1e6:,.0f} GFLOP a second" if limit else ""
+    return (
+        f"### {workload}, {threads} thread{'s' * (threads > 1)}\n\n{report.table(rows)}\n\n"
+        f"A step is {flops / 1e9:.3g} GFLOP{rate}. {comparison['chunks']} chunks, "
+        f"{comparison['disturbed']} disturbed by other processes."
+    )
 
 
-def machine() -> dict[str, str]:
-    cpus = Path("/proc/cpuinfo")  # Linux
-    lines = cpus.read_text().splitlines() if cpus.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
+def draw(figures: dict[str, Any], path: Path) -> None:
+    """Time beside PyTorch eager's: a row for each contender, a dot for each number of threads."""
+    comparisons = [c for c in figures["comparisons"] if "TorchEager" in c["ratios"]]
+    workloads = list(dict.fromkeys(c["workload"] for c in comparisons))
+
+    def plot(all_axes) -> None:
+        for axes, workload in zip(all_axes, workloads, strict=False):
+            chosen = [c for c in comparisons if c["workload"] == workload]
+            contenders = [c for c in CONTENDERS if c in chosen[0]["ms"]][::-1]
+            axes.axvline(1, color="black", lw=1)
+            for k, comparison in enumerate(chosen):
+                values = [comparison["ratios"]["TorchEager"][c] for c in contenders]
+                places = [i + 0.2 * (len(chosen) - 1) * (1 - 2 * k) for i in range(len(values))]
+                threads = comparison["threads"]
+                axes.plot(values, places, "o", color=f"C{k}", label=f"threads: {threads}")
+                for x, y in zip(values, places, strict=True):
+                    axes.annotate(f"  {x:.2f}", (x, y), va="center", fontsize=10)
+            axes.set_yticks(range(len(contenders)), [CONTENDERS[c].title for c in contenders])
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.margins(x=0.2, y=0.08)
+            axes.grid(axis="x", alpha=0.3)
+            axes.set_title(workload, fontsize=14)
+            axes.set_xlabel("time of a step / PyTorch eager's", fontsize=12)
+        all_axes[0].legend(fontsize=11)
+
+    report.draw(path, (13, 4.5 * -(-len(workloads) // 2)), (-(-len(workloads) // 2), 2), plot)
 
 
 def main() -> None:
-    everyone = sorted({c for plan in PLANS.values() for c in plan.contenders})
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workloads", nargs="*", choices=PLANS, help="by default all")
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--contenders", nargs="+", choices=everyone, default=everyone)
+    parser = report.arguments(__doc__)
+    parser.add_argument("--workloads", nargs="+", choices=PLANS, help="by default all")
+    parser.add_argument("--threads", nargs="+", type=int)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--rounds", type=int, help="chunks of each contender")
     parser.add_argument("--steps", type=int, help="training steps in a chunk")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the ratios")
     options = parser.parse_args()
 
-    facts = machine()
-    results = []
-    chosen = installed(options.contenders)
-    for threads in options.threads:
-        for workload in options.workloads or PLANS:
-            plan = PLANS[workload]
-            contenders = [c for c in plan.contenders if c in chosen]
-            rounds, steps = options.rounds or plan.rounds, options.steps or plan.steps
-            result = compare(workload, threads, contenders, rounds, steps)
-            facts |= result.pop("versions")
-            report(result)
-            results.append(result)
-    print("", *(f"{key}: {value}" for key, value in facts.items()), sep="\n")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": facts, "results": results}, indent=2))
+    missing = [c for c in options.contenders if not is_installed(c)]
+    if missing:
+        titles = ", ".join(CONTENDERS[c].title for c in missing)
+        print(f"not installed, left out: {titles} (see benchmarks/requirements.txt)\n")
+    plans = PLANS | QUICK if options.quick else PLANS
+    comparisons = []
+    for threads in options.threads or ([1] if options.quick else [1, 2]):
+        for workload in options.workloads or (QUICK if options.quick else PLANS):
+            plan = plans[workload]
+            here = (c for c in plan.contenders if c in options.contenders and c not in missing)
+            plan = plan._replace(
+                contenders=tuple(here),
+                rounds=options.rounds or plan.rounds,
+                steps=options.steps or plan.steps,
+            )
+            comparisons.append(compare(workload, threads, plan, 0 if options.quick else PATIENCE))
+    seconds = import_seconds(interpreters=1 if options.quick else 5)
+    figures = {"comparisons": comparisons, "import_seconds": seconds}
+    print(tables(figures))
+    report.save(options, figures)
+    if options.plot:
+        draw(figures, options.plot)
 
 
 if __name__ == "__main__":

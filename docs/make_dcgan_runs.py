@@ -40,12 +40,12 @@ RUNS = {
 }
 INTRODUCTION = """# The DCGANs, trained
 
-Each was trained once, from seed 0, on two CPU cores; and beside it the same networks in PyTorch, from
-the same weights, for as many steps, on the same batches and noise. From the first rounding on the two
-runs part ways, as GAN training does, so what can be compared is how good their pictures are: the
-Fréchet distance of 10,000 pictures to the real ones ([what the numbers mean](score.md)), lower is
-better. *Real* is what real pictures get in their place: about the best there is. This page is made by
-`docs/make_dcgan_runs.py`, whose first lines are the commands.
+Each was trained once, from seed 0, on two CPU cores; and beside it the same networks in PyTorch,
+from the same weights, for as many steps, on the same batches and noise. From the first rounding on
+the two runs part ways, as GAN training does, so what can be compared is how good their pictures
+are: the Fréchet distance of 10,000 pictures to the real ones ([what the numbers mean](score.md)),
+lower is better. *Real* is what real pictures get in their place: about the best there is. This page
+is made by `docs/make_dcgan_runs.py`, whose first lines are the commands.
 
 """
 
