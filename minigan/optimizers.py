@@ -5,7 +5,7 @@
     minimize(loss, var_list)            both
 
 The variables are packed end to end into one flat buffer (each becomes a view of it), and so are
-their moments; gradients are gathered for each update, which is one pass over memory, whatever the
+their moments; small gradients are gathered for each update, one pass over memory, whatever the
 number of layers.
 """
 
@@ -33,6 +33,7 @@ from minigan.kernels.adam import adam_update
 
 Schedule: TypeAlias = Callable[[int], float]  # update number, from 0 -> learning rate
 GradsAndVars: TypeAlias = Sequence[tuple[Any | None, Tensor]]
+LARGE = 2**18  # numbers of a gradient
 
 
 class _Pack:
@@ -61,17 +62,27 @@ class _Pack:
                 x.data = self.views[i] = self.values[place].reshape(x.shape)
 
     def gather(self, gradients: Mapping[int, Any]) -> list[tuple[slice, Array]]:
-        """The gradients end to end, and which ranges of the values they belong to.
+        """The gradients of neighbours end to end, and the ranges of the values they belong to.
 
-        In memory of their own, which is free again when backward needs most of it.
+        A large gradient stays where it is: to copy it takes longer than a further update.
         """
-        gathered, covered = np.empty_like(self.values), []
+        runs: list[list[tuple[slice, Array]]] = []
         for x, place in zip(self.variables, self.slices, strict=True):
             if (g := gradients.get(id(x))) is not None:
-                gathered[place] = g.reshape(-1)
-                covered.append(place)
-        parts = [slice(0, gathered.size)] if len(covered) == len(self.slices) else covered
-        return [(part, gathered[part]) for part in parts]
+                g = g.reshape(-1).astype(self.values.dtype, copy=False)
+                neighbours = runs[-1] if runs else []
+                adjacent = bool(neighbours) and neighbours[-1][0].stop == place.start
+                if adjacent and max(g.size, neighbours[-1][1].size) < LARGE:
+                    neighbours.append((place, g))
+                else:
+                    runs.append([(place, g)])
+        return [_joined(run) for run in runs]
+
+
+def _joined(run: Sequence[tuple[slice, Array]]) -> tuple[slice, Array]:
+    places, gradients = zip(*run, strict=True)
+    together = gradients[0] if len(run) == 1 else np.concatenate(gradients)
+    return slice(places[0].start, places[-1].stop), together
 
 
 class Optimizer:

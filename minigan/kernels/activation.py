@@ -1,4 +1,4 @@
-"""The sigmoid, in one buffer."""
+"""Activations, each in one buffer."""
 
 from functools import singledispatch
 
@@ -20,3 +20,10 @@ def sigmoid(x: Array) -> Array:
         np.exp(y, out=y)
     y += 1
     return np.divide(1, y, out=y)
+
+
+@singledispatch
+def leaky_relu(x: Array, alpha: float) -> Array:
+    """max(x, alpha * x) for any shape and alpha in [0, 1]."""
+    y: Array = np.multiply(x, alpha)[...]  # as above
+    return np.maximum(x, y, out=y)

@@ -24,7 +24,7 @@ import numpy as np
 from minigan.backend import Array
 
 T = TypeVar("T")
-LARGE = 2**18  # elements
+LARGE = 2**21  # elements: of fewer, the work takes less time than the threads' waiting
 
 
 class Team:
@@ -41,12 +41,12 @@ class Team:
         queue = iter(list(items))  # a list's iterator hands no item out twice
 
         def work_off() -> None:
-            _member.at_work = True
+            before, _member.at_work = _member.at_work, True
             try:
                 for item in queue:
                     work(item)
             finally:
-                _member.at_work = False
+                _member.at_work = before
 
         # a copy of the context for each, so that np.errstate holds there, too
         helpers = [_pool().submit(copy_context().run, work_off) for _ in range(self.size - 1)]

@@ -4,6 +4,7 @@ import numpy as np
 
 from minigan.autograd.engine import Value, op
 from minigan.errors import ConfigError
+from minigan.kernels.activation import leaky_relu as leaky_relu_kernel
 from minigan.kernels.activation import sigmoid as sigmoid_kernel
 
 
@@ -42,7 +43,7 @@ def leaky_relu(x: Value, alpha: float = 0.2) -> Value:
             f"leaky_relu: alpha is {alpha}, but must be in [0, 1] for maximum(x, alpha * x) to be "
             f"the function. Try: alpha=0.2."
         )
-    return np.maximum(x, alpha * x)
+    return leaky_relu_kernel(x, alpha)
 
 
 leaky_relu.pullbacks(lambda g, y, x, alpha: g * _slope(x, alpha))
