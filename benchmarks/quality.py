@@ -58,7 +58,6 @@ class PyTorchTraining:
 
     def take_step(self) -> None:
         self.training.take(self.step)
-        self.training.twin.train()
         self.step += 1
 
     def draw(self) -> dict[str, np.ndarray]:

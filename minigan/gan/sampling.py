@@ -11,7 +11,6 @@ from minigan.backend import Array
 from minigan.data import one_hot
 from minigan.errors import CheckpointError, ConfigError
 from minigan.gan.assembly import make_average, make_gan
-from minigan.gan.config import TrainConfig
 from minigan.gan.models import GAN
 from minigan.gan.players import entries_under
 from minigan.gan.run_folder import RunFolder
@@ -97,8 +96,9 @@ def sample_run(
     gan, step = trained_gan(folder, device)
     config, place = folder.read_config(), backend.resolve_device(device)
     noise = latent_noise(seed, "sample", 0, (n, config.latent_size), config.noise)
-    labels, columns = labels_in_turn(n, gan.classes), gan.classes or None
-    if label is not None:
+    if label is None:
+        labels, columns = labels_in_turn(n, gan.classes), gan.classes or None
+    else:
         labels, columns = labels_of(label, n, gan), None
     if labels is not None:
         labels = backend.to_device(labels, place)
@@ -135,16 +135,10 @@ def trained_gan(folder: RunFolder, device: str) -> tuple[GAN, int]:
         raise CheckpointError(
             f"{folder} has no checkpoint yet. Try: minigan train --resume --out {folder}."
         )
-    gan = loaded_gan(config, checkpoint.arrays)
-    return gan.to(backend.resolve_device(device)), checkpoint.step
-
-
-def loaded_gan(config: TrainConfig, arrays: dict[str, Any]) -> GAN:
-    """The networks of a configuration with a checkpoint's weights."""
     gan = make_gan(config)
-    gan.load_state(entries_under("gan/", arrays))
+    gan.load_state(entries_under("gan/", checkpoint.arrays))
     average = make_average(config, gan)
     if average is not None:
-        average.load_state(entries_under("g_average/", arrays))
+        average.load_state(entries_under("g_average/", checkpoint.arrays))
         gan.generator = average.network
-    return gan
+    return gan.to(backend.resolve_device(device)), checkpoint.step

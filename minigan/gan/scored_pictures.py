@@ -56,8 +56,9 @@ def pictures_of_run(folder: RunFolder, n: int, seed: int, device: str) -> Pictur
     """
     gan, step = trained_gan(folder, device)
     noise = latent_noise(seed, "score", 0, (n, gan.latent_size), folder.read_config().noise)
-    asked = np.arange(n) % gan.classes if gan.classes else None
-    parts = _generated(gan, noise, backend.resolve_device(device))
+    labels = labels_in_turn(n, gan.classes)
+    asked = None if labels is None else labels.argmax(axis=1)
+    parts = _generated(gan, noise, labels, backend.resolve_device(device))
     return Pictures(parts, n, _shape_of_one(gan), asked, f"{folder} after {step:,} steps")
 
 
@@ -68,8 +69,7 @@ def _shape_of_one(gan: GAN) -> tuple[int, ...]:
     return side, side, 1
 
 
-def _generated(gan: GAN, noise: Array, device: str) -> Iterator[Array]:
-    labels = labels_in_turn(len(noise), gan.classes)
+def _generated(gan: GAN, noise: Array, labels: Array | None, device: str) -> Iterator[Array]:
     for first in range(0, len(noise), AT_A_TIME):
         part = slice(first, first + AT_A_TIME)
         asked = None if labels is None else backend.to_device(labels[part], device)

@@ -30,7 +30,20 @@ class Resizing(Module):
         return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
-class AveragePooling2D(Resizing):
+class Pooling(Resizing):
+    """One number for each window of pool_size pixels; windows are strides apart, or adjacent."""
+
+    def __init__(
+        self,
+        pool_size: Size = 2,
+        strides: Size | None = None,
+        padding: Padding = "valid",
+        data_format: str = "channels_last",
+    ) -> None:
+        super().__init__(data_format, pool_size=pool_size, strides=strides, padding=padding)
+
+
+class AveragePooling2D(Pooling):
     """The mean of each window: tf.layers.average_pooling2d, see `ops.average_pooling2d`.
 
     Shapes: (N, H, W, C) -> (N, H', W', C), or (N, C, H, W) with "channels_first".
@@ -39,17 +52,8 @@ class AveragePooling2D(Resizing):
 
     op = ops.average_pooling2d
 
-    def __init__(
-        self,
-        pool_size: Size = 2,
-        strides: Size | None = None,
-        padding: Padding = "valid",
-        data_format: str = "channels_last",
-    ) -> None:
-        super().__init__(data_format, pool_size=pool_size, strides=strides, padding=padding)
 
-
-class MaxPooling2D(Resizing):
+class MaxPooling2D(Pooling):
     """The maximum of each window: tf.layers.max_pooling2d, see `ops.max_pooling2d`.
 
     Shapes: (N, H, W, C) -> (N, H', W', C), or (N, C, H, W) with "channels_first".
@@ -57,15 +61,6 @@ class MaxPooling2D(Resizing):
     """
 
     op = ops.max_pooling2d
-
-    def __init__(
-        self,
-        pool_size: Size = 2,
-        strides: Size | None = None,
-        padding: Padding = "valid",
-        data_format: str = "channels_last",
-    ) -> None:
-        super().__init__(data_format, pool_size=pool_size, strides=strides, padding=padding)
 
 
 class UpSample2D(Resizing):
