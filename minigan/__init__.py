@@ -12,11 +12,12 @@ recompute                                       minigan.layers.recompute
 GAN, mlp_gan, Players, OBJECTIVES               minigan.gan
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from minigan.autograd import (
-    GradientReport,
     Op,
     Tensor,
-    check_gradients,
     detect_anomaly,
     grad,
     hvp,
@@ -64,7 +65,6 @@ from minigan.layers import (
     Tanh,
     UpSample2D,
 )
-from minigan.layers.recompute import recompute
 from minigan.losses import (
     discriminator_loss,
     fake_loss,
@@ -81,12 +81,34 @@ from minigan.losses import (
     wasserstein_loss,
 )
 from minigan.optimizers import SGD, Adam, RMSProp
-from minigan.profiling import profile
 from minigan.regularizers import L1, L2
+
+if TYPE_CHECKING:
+    from minigan.autograd.check import GradientReport, check_gradients
+    from minigan.layers.recompute import recompute
+    from minigan.profiling import profile
 
 __version__ = "0.1.0"
 
 keep_freed_memory()
+
+_LOADED_AT_FIRST_USE = {  # so that `import minigan` is fast
+    "GradientReport": "minigan.autograd.check",
+    "check_gradients": "minigan.autograd.check",
+    "profile": "minigan.profiling",
+    "recompute": "minigan.layers.recompute",
+}
+
+if not TYPE_CHECKING:  # type checkers would believe that it has every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LOADED_AT_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_LOADED_AT_FIRST_USE[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [  # noqa: RUF022
     "Adam", "AveragePooling2D", "BatchNorm", "ClipValue", "Constant", "Conv2D", "Conv2DTranspose",

@@ -165,6 +165,11 @@ def _train(
 ) -> None:
     from minigan.gan.training import PROFILED, TrainingRun
 
+    if epochs is not None and options["steps"] is not None:
+        raise ConfigError(
+            f"--epochs {epochs} and --steps {options['steps']} both say how long to train. "
+            f"Try: one of the two."
+        )
     if resume:
         folder = _run_to_resume(preset_name, out)
         config = _resumed_config(folder, preset_name, options)

@@ -4,6 +4,8 @@ With a seed, the same seed and shape give the same numbers, as in TensorFlow; wi
 call draws anew. `Module.initialize(seed)` passes a stream keyed by the parameter's name instead.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -58,7 +60,6 @@ class Constant(Initializer):
         return np.full(shape, self.value)
 
 
-@dataclass(frozen=True)
 class Zeros(Constant):
     """0 everywhere."""
 
@@ -82,7 +83,6 @@ class RandomNormal(Initializer):
         return generator.normal(self.mean, self.stddev, shape)
 
 
-@dataclass(frozen=True)
 class TruncatedNormal(RandomNormal):
     """N(mean, stddev^2), drawn again while further than two stddev from the mean.
 
@@ -106,7 +106,6 @@ class RandomUniform(Initializer):
         return generator.uniform(self.low, self.high, shape)
 
 
-@dataclass(frozen=True)
 class GlorotUniform(Initializer):
     """Uniform within +-sqrt(6 / (fan_in + fan_out)): TensorFlow's default and xavier_initializer().
 
@@ -120,7 +119,6 @@ class GlorotUniform(Initializer):
         return generator.uniform(-limit, limit, shape)
 
 
-@dataclass(frozen=True)
 class GlorotNormal(Initializer):
     """Truncated normal, stddev sqrt(2.6 / (fan_in + fan_out)): xavier_initializer(uniform=False).
 
@@ -132,7 +130,6 @@ class GlorotNormal(Initializer):
         return math.sqrt(1.3 * 2 / sum(fans(shape))) * _truncated(shape, generator)
 
 
-@dataclass(frozen=True)
 class HeNormal(Initializer):
     """Normal, stddev 1 / sqrt(fan_in / 2), not truncated: what the tutorials call `xavier_init`.
 

@@ -4,14 +4,14 @@ Asking twice gives the same numbers, in any order and after any restart, so resu
 needs no saved generator, and the CPU and the GPU see the same numbers (drawn on the host).
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
-from hashlib import blake2b
 
 import numpy as np
-from numpy.random import Generator, Philox
 
 
-def stream(seed: int, purpose: str, step: int = 0) -> Generator:
+def stream(seed: int, purpose: str, step: int = 0) -> np.random.Generator:
     """A NumPy generator for one purpose at one step, e.g. `stream(0, "noise", step=12)`.
 
     Philox is counter-based: the key picks a sequence, the counter a place in it. Purpose and
@@ -21,9 +21,12 @@ def stream(seed: int, purpose: str, step: int = 0) -> Generator:
     >>> bool(stream(0, "noise", 3).random() == stream(0, "noise", 3).random())
     True
     """
-    return Generator(Philox(key=_key(seed, purpose), counter=np.array([0, 0, 0, step], np.uint64)))
+    counter = np.array([0, 0, 0, step], np.uint64)
+    return np.random.Generator(np.random.Philox(key=_key(seed, purpose), counter=counter))
 
 
 @lru_cache(maxsize=1024)
 def _key(seed: int, purpose: str) -> int:
+    from hashlib import blake2b  # OpenSSL takes 3 ms to load
+
     return int.from_bytes(blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest(), "little")

@@ -101,6 +101,10 @@ def test_sample_writes_the_asked_number_of_pictures(trained):
         ),
         (("train", "--resume"), "there is no run to resume in runs/. Try: minigan train."),
         (("train", "--steps", "0"), "--steps is 0, but must be from 1 to 1,000,000,000."),
+        (
+            ("train", "--epochs", "2", "--steps", "50"),
+            "--epochs 2 and --steps 50 both say how long to train. Try: one of the two.",
+        ),
         (("train", "--data", "nowhere"), "nowhere"),
         (("train", "--device", "tpu"), "tpu"),
         (("sample", "nowhere"), "nowhere holds no run (no config.json)."),
@@ -142,10 +146,42 @@ def test_doctor_names_what_it_finds(tmp_path):
         assert fact in result.stdout
 
 
+def in_a_fresh_interpreter(code):
+    """What the code prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
 def test_importing_minigan_loads_no_heavy_library():
     heavy = ["matplotlib", "tensorboardX", "typer", "PIL", "pooch", "tqdm", "cupy", "safetensors"]
-    code = f"import sys, minigan; print([m for m in {heavy} if m in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    heavy += ["json", "tempfile", "concurrent.futures", "importlib.metadata"]
+    code = (
+        "import sys, numpy; before = set(sys.modules); import minigan\n"
+        f"print([m for m in {heavy} if m in sys.modules and m not in before])"
     )
-    assert result.stdout == "[]\n"
+    assert in_a_fresh_interpreter(code) == "[]\n"
+
+
+def test_importing_minigan_loads_what_networks_need_and_no_more():
+    later = ["autograd.check", "autograd.verification", "profiling", "layers.recompute", "data",
+             "gan", "checkpoint", "plotting", "testing", "cli"]  # fmt: skip
+    code = f"import sys, minigan; print([m for m in {later} if 'minigan.' + m in sys.modules])"
+    assert in_a_fresh_interpreter(code) == "[]\n"
+
+
+def test_what_is_loaded_at_first_use_has_the_same_names():
+    code = """
+import minigan
+
+missing = {*minigan.__all__} - {*dir(minigan)}
+print(*missing, hasattr(minigan, "check_gradient"))
+from minigan import *
+from minigan.autograd import *
+
+print(check_gradients is minigan.check_gradients, GradientReport is minigan.GradientReport)
+print(profile.__module__, recompute.__module__)
+"""
+    assert in_a_fresh_interpreter(code) == (
+        "False\nTrue True\nminigan.profiling minigan.layers.recompute\n"
+    )

@@ -17,7 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from minigan.autograd.verification.invariants import (
     check_layouts,
     check_state,
 )
+from minigan.autograd.verification.numerical import EXTENDED, as_dtype
 from minigan.autograd.verification.rules import check_rules, nodes_behind
 from minigan.autograd.verification.subject import (
     Subject,
@@ -105,7 +106,8 @@ def check_gradients(
                generator draws one. Anything else (an axis, a mask, a Tensor that does not
                require gradients) is handed on.
     reference  the same function of arrays by another formula, to differentiate numerically; for
-               modules it is called with the inputs, then the parameters
+               modules it is called with the inputs, then the parameters. An f that calls grad()
+               itself needs one
     order      1: the gradients; 2: theirs, which the Hessian is made of; 3, ...
     dtypes     the gradients in these are also compared with those in float64
     layouts    whether other memory layouts are tried
@@ -114,8 +116,9 @@ def check_gradients(
                such state, training and inference are checked both.
     zero       the names of inputs whose true gradient is zero, in training or in inference
     picture    a PNG to draw: the error against the step, and where the gradients differ
-    Errors: GradientError with a report; VacuousGradientWarning if a gradient is zero and not
-    named in `zero`. Source: docs/gradient-checking.md
+    Errors: GradientError with a report; ConfigError (order, or a reference that is missing);
+    VacuousGradientWarning if a gradient is zero and not named in `zero`.
+    Source: docs/gradient-checking.md
 
     >>> report = check_gradients(lambda x: x * x * x, np.array([0.5, 2.0]))
     >>> report.methods, max(report.worst) < 1e-12
@@ -135,11 +138,14 @@ def check_gradients(
             subject = first = subject_of(f, arguments, reference, modules)
             check_state(f, arguments, modules)
             _visit_another_point(subject)
+            if reference is None:
+                _require_numbers_without_a_graph(subject)
             for k in range(1, order + 1):
                 try:
                     evidence = compare(subject, seed)
                 except Disagreement as disagreement:
-                    raise _told(disagreement.finding, first, k, seed, picture) from None
+                    finding = replace(disagreement.finding, float64_op=_float64_op(subject))
+                    raise _told(finding, first, k, seed, picture) from None
                 report.add(k, evidence)
                 if k == 1:
                     _warn_of_zero(evidence, report, zero)
@@ -162,6 +168,19 @@ def check_gradients(
             f"Try: leave it out of `zero`; the values are {', '.join(first.names)}."
         )
     return report
+
+
+def _require_numbers_without_a_graph(subject: Subject) -> None:
+    """The numbers come from f itself, unrecorded: from values alone, not from gradients in it."""
+    subject.pull(subject.points)  # an f that fails at any rate says why
+    try:
+        subject.on_arrays(subject.points)
+    except Exception as error:
+        raise ConfigError(
+            f"{subject.name} takes a gradient itself, which numbers can't follow: they come from "
+            f"its values alone, without a graph. Try: reference=g, with g the same function of "
+            f"arrays by a formula without grad()."
+        ) from error
 
 
 def _visit_another_point(subject: Subject) -> None:
@@ -240,6 +259,17 @@ def _told(
         save_picture(picture, finding)
         text += f"\n  picture         {picture}"
     return GradientError(text)
+
+
+def _float64_op(subject: Subject) -> str | None:
+    """The first op on the way that turns extended precision into float64."""
+    if not EXTENDED:
+        return None
+    with suppress(Exception):  # whatever f does with numbers it does not expect
+        for node in nodes_behind(subject.pull(as_dtype(subject.points, np.longdouble)).outputs):
+            if node.dtype == np.float64 and any(x.dtype == np.longdouble for x in node.parents):
+                return str(node.op.name)
+    return None
 
 
 def _guilty_op(subject: Subject, order: int, seed: int) -> str | None:

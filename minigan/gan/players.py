@@ -18,6 +18,7 @@ from minigan import backend
 from minigan.autograd import Tensor, no_grad, stop_gradient
 from minigan.autograd.engine import array_of
 from minigan.autograd.ops import concatenate
+from minigan.errors import ShapeError
 from minigan.gan.averaging import AveragedNetwork
 from minigan.gan.models import GAN, given
 from minigan.gan.objectives import Objective
@@ -120,14 +121,14 @@ class Players:
         Every pass of its six `sess.run` calls moves the moving averages, also of the last three,
         which only ask for a loss to print: G's move 5 times a step, D's 7 times.
         """
-        with moving(self.g_norms, times=2):  # one pass for D's run and G's first: G is the same
+        with moving(self.g_norms, 2):  # one pass for D's run and G's first: G is the same
             fake = self._generate(noise, labels)
         self._update_d(real, stop_gradient(fake), labels)
         self._update_g(fake, labels)
         self._update_g(self._generate(noise, labels), labels)
 
         with no_grad():
-            with moving(self.g_norms, times=2):
+            with moving(self.g_norms, 2):
                 fake = self._generate(noise, labels)  # errD_fake and errG
             fake_logits = self._judge(fake, labels)  # errD_fake
             real_logits = self._judge(real, labels)  # errD_real
@@ -145,7 +146,7 @@ class Players:
         waits for the UPDATE_OPS of its own network. Its graph holds D three times, on real, on
         fake, and once more on fake for G's loss: so D's averages see the fake pictures twice.
         """
-        with no_grad(), moving(self.g_norms, times=0):  # D's step needs no gradient of G
+        with no_grad(), moving(self.g_norms, 0):  # D's step needs no gradient of G
             fake = self._generate(noise, labels)
         return self._update_d(real, fake, labels, times_of_fake=2)
 
@@ -153,7 +154,7 @@ class Players:
     def g_step(self, noise: Any, labels: Any = None) -> float:
         """G's update alone; returns g_loss before it. G's moving averages move, D's do not."""
         fake = self._generate(noise, labels)
-        with moving(self.d_norms, times=0):
+        with moving(self.d_norms, 0):
             return self._update_g(fake, labels)
 
     def losses(self, real: Any, noise: Any, labels: Any = None) -> Losses:
@@ -164,7 +165,7 @@ class Players:
     @in_one_team
     def logits(self, real: Any, noise: Any, labels: Any = None) -> tuple[Tensor, Tensor]:
         """D's logits of real and of generated pictures as they stand. No average moves."""
-        with moving(self.d_norms + self.g_norms, times=0):
+        with moving(self.d_norms + self.g_norms, 0):
             fake_logits = self._judge(self._generate(noise, labels), labels)
             return self._judge(real, labels), fake_logits
 
@@ -201,7 +202,7 @@ class Players:
     def _penalty(self, real: Any, fake: Any, labels: Any) -> Tensor:
         shape = (len(real), *[1] * (real.ndim - 1))
         mix = stream(self.seed, "penalty", self.d_optimizer.steps).random(shape)
-        with moving(self.d_norms, times=0):
+        with moving(self.d_norms, 0):
             return self.objective.penalty(  # type: ignore[misc]
                 lambda pictures: self._judge(pictures, labels), real, fake, _like(real, mix)
             )
@@ -221,17 +222,20 @@ class Players:
     def _judge_both(
         self, real: Any, fake: Any, labels: Any, times_of_fake: int
     ) -> tuple[Tensor, Tensor]:
-        """D's logits for real and fake pictures.
+        """D's logits for real and fake pictures, in one pass: one product of 2 N rows beats two.
 
-        In one pass: one product of 2 N rows beats two of N. With batch norm in two, real first:
-        each batch is normalised by its own statistics.
+        Batch norm still normalises each by its own statistics, and remembers those of real ones
+        first.
         """
-        if self.d_norms:
-            real_logits = self._judge(real, labels)
-            with moving(self.d_norms, times=times_of_fake):
-                return real_logits, self._judge(fake, labels)
+        if self.d_norms and len(real) != len(fake):
+            raise ShapeError(
+                f"there are {len(real)} real pictures and {len(fake)} fake ones, but a "
+                f"discriminator with batch norm judges as many of each. Try: noise of "
+                f"{len(real)} rows."
+            )
         both = None if labels is None else concatenate([labels, labels])
-        logits = self._judge(concatenate([real, fake]), both)  # (2 N, 1)
+        with moving(self.d_norms, 1, times_of_fake):
+            logits = self._judge(concatenate([real, fake]), both)  # (2 N, 1)
         return logits[: len(real)], logits[len(real) :]
 
     def _blurred(self, pictures: Any, purpose: str) -> Any:
@@ -283,15 +287,18 @@ def batch_norms(network: Module) -> list[BatchNorm]:
 
 
 @contextmanager
-def moving(norms: Sequence[BatchNorm], times: int) -> Iterator[None]:
-    """Inside, a training pass moves these moving averages `times` times; 0 holds them."""
+def moving(norms: Sequence[BatchNorm], *times: int) -> Iterator[None]:
+    """Inside, a training pass moves these moving averages `times` times; 0 holds them.
+
+    Two numbers are for two batches in one pass.
+    """
     for norm in norms:
         norm.moves = times
     try:
         yield
     finally:
         for norm in norms:
-            norm.moves = 1
+            norm.moves = (1,)
 
 
 def _like(x: Any, numbers: Any) -> Any:

@@ -1,8 +1,12 @@
 """Batch norm on arrays: what is done to each channel, the last axis, over all the others.
 
     moments            mean and variance
+    scale_channels     x * scale
     scale_and_shift    (x - center) * scale + shift
     sum_of_products    the sum of g * (x - center)
+
+A vector (C,) has a number for each channel of x; a matrix (B, C) has them for each of the B batches
+that x holds one after the other, all of a size.
 
 The numbers go through the cache in blocks of rows, so that only the first pass over a block waits
 for memory. A channel's number is repeated once for each row of a block: NumPy is slow where it
@@ -19,69 +23,93 @@ import numpy as np
 
 from minigan.backend import Array
 from minigan.kernels.reduction import sum_rows
-from minigan.kernels.threads import for_each
+from minigan.kernels.threads import even_parts, for_each
 
 BLOCK = 2**18  # elements: 1 MB of float32, so that a few blocks fit into the cache
 
 
 @singledispatch
-def moments(x: Array) -> Array:
-    """The mean and, below it, the biased variance: (..., C) -> (2, C)."""
+def moments(x: Array, batches: int = 1) -> Array:
+    """The mean and, below it, the biased variance: (..., C) -> (2, C), or (2, B, C) for B > 1."""
     x = _rows(x)
-    y = np.empty_like(x, shape=(2, x.shape[1]))
-    y[0] = mean = _sum(x, lambda block: sum_rows(x[block])) / len(x)
-    centers = _filling_a_block(mean, x)
+    N, shape = len(x) // batches, x.shape[1:] if batches == 1 else (batches, x.shape[1])
+    mean = _sum(x, batches, lambda batch, block: sum_rows(x[block])) / N
+    centers = _filling_a_block(mean, x, batches)
 
-    def squares(block: slice) -> Array:
-        deviation = x[block] - centers[: len(x[block])]
+    def squares(batch: int, block: slice) -> Array:
+        deviation = x[block] - centers[batch, : _length(block)]
         deviation *= deviation
         return sum_rows(deviation)
 
-    y[1] = _sum(x, squares) / len(x)
+    y = np.empty_like(x, shape=(2, *shape))
+    y[0], y[1] = mean.reshape(shape), (_sum(x, batches, squares) / N).reshape(shape)
     return y
+
+
+@singledispatch
+def scale_channels(x: Array, scale: Array) -> Array:
+    """x * scale: (..., C), (C,) or (B, C) -> (..., C)."""
+    return _by_channel(lambda part, out, scales: np.multiply(part, scales, out=out), x, scale)
 
 
 @singledispatch
 def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Array:
-    """(x - center) * scale + shift: (..., C), (C,), (C,), (C,) -> (..., C)."""
-    dtype = np.result_type(x.dtype, center.dtype, scale.dtype, shift.dtype)
-    y = np.empty_like(x, dtype, order="C")
-    x, rows = _rows(x), _rows(y)
-    centers, scales, shifts = (_filling_a_block(v, x) for v in (center, scale, shift))
+    """(x - center) * scale + shift: (..., C), three of (C,) or of (B, C) -> (..., C)."""
 
-    def work(block: slice) -> None:
-        part = rows[block]
-        n = len(part)
-        np.subtract(x[block], centers[:n], out=part)
-        part *= scales[:n]
-        part += shifts[:n]
+    def formula(part: Array, out: Array, centers: Array, scales: Array, shifts: Array) -> None:
+        np.subtract(part, centers, out=out)
+        out *= scales
+        out += shifts
 
-    for_each(work, _blocks(x), x)
-    return y
+    return _by_channel(formula, x, center, scale, shift)
 
 
 @singledispatch
 def sum_of_products(g: Array, x: Array, center: Array) -> Array:
-    """The sum of g * (x - center) over all but the channels: (..., C), (..., C), (C,) -> (C,)."""
-    g, x = _rows(g), _rows(x)
-    dtype = np.result_type(g.dtype, x.dtype, center.dtype)
-    centers = _filling_a_block(center.astype(dtype), x)
+    """The sum of g * (x - center) over all but the channels, or over those of each batch.
 
-    def products(block: slice) -> Array:
-        product = x[block] - centers[: len(x[block])]
+    Shapes: (..., C), (..., C), (C,) or (B, C) -> that of center.
+    """
+    g, x = _rows(g), _rows(x)
+    dtype, batches = np.result_type(g, x, center), _batches(center)
+    centers = _filling_a_block(center.astype(dtype), x, batches)
+
+    def products(batch: int, block: slice) -> Array:
+        product = x[block] - centers[batch, : _length(block)]
         product *= g[block]
         return sum_rows(product)
 
-    return _sum(x, products, dtype)
+    return _sum(x, batches, products, dtype).reshape(center.shape)
 
 
-def _sum(x: Array, of: Callable[[slice], Array], dtype: Any = None) -> Array:
-    """The sum over all blocks of x of a number for each channel."""
-    blocks = _blocks(x)
+# ── block by block ───────────────────────────────────────────────────────────────────────────
+
+
+def _by_channel(formula: Callable[..., object], x: Array, *vectors: Array) -> Array:
+    """formula(some rows of x, where the result goes, the vectors once for each of the rows)."""
+    y = np.empty_like(x, np.result_type(x, *vectors), order="C")
+    x, rows, batches = _rows(x), _rows(y), _batches(vectors[0])
+    repeated = [_filling_a_block(vector, x, batches) for vector in vectors]
+
+    def work(place: tuple[int, slice]) -> None:
+        batch, block = place
+        formula(x[block], rows[block], *(v[batch, : _length(block)] for v in repeated))
+
+    for_each(work, _blocks(x, batches), x)
+    return y
+
+
+def _sum(x: Array, batches: int, of: Callable[[int, slice], Array], dtype: Any = None) -> Array:
+    """The sums of a number for each channel over the blocks of each batch: (B, C)."""
+    blocks = _blocks(x, batches)
     sums = np.empty_like(x, dtype, shape=(len(blocks), x.shape[1]))
-    for i, block in enumerate(blocks):  # two threads are no faster: memory is the limit
-        sums[i] = of(block)
-    return sum_rows(sums)
+
+    def work(i: int) -> None:
+        sums[i] = of(*blocks[i])
+
+    for_each(work, range(len(blocks)), x)
+    y: Array = sums.reshape(batches, len(blocks) // batches, x.shape[1]).sum(axis=1)
+    return y
 
 
 def _rows(x: Array) -> Array:
@@ -89,18 +117,34 @@ def _rows(x: Array) -> Array:
     return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
-def _blocks(x: Array) -> list[slice]:
-    """The rows of x, block by block."""
+def _batches(vector: Array) -> int:
+    """How many batches there are numbers for."""
+    return 1 if vector.ndim == 1 else len(vector)
+
+
+def _blocks(x: Array, batches: int) -> list[tuple[int, slice]]:
+    """The rows of x, block by block: which batch they are of, and which they are."""
     height = _height(x)
-    return [slice(start, start + height) for start in range(0, len(x), height)]
+    return [
+        (batch, slice(start, min(start + height, rows.stop)))
+        for batch, rows in enumerate(even_parts(len(x), batches))
+        for start in range(rows.start, rows.stop, height)
+    ]
 
 
-def _filling_a_block(vector: Array, x: Array) -> Array:
-    """The vector once for each row of a block of x."""
-    return np.tile(vector, (min(_height(x), len(x)), 1))
+def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
+    """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
+    rows, channels = min(_height(x), len(x)), x.shape[1]
+    matrix = vector.reshape(batches, 1, channels)
+    return np.broadcast_to(matrix, (batches, rows, channels)).copy()
 
 
 def _height(x: Array) -> int:
     """How many rows of x are a block."""
     channels: int = x.shape[1]
     return max(1, BLOCK // max(1, channels))
+
+
+def _length(block: slice) -> int:
+    length: int = block.stop - block.start
+    return length

@@ -24,7 +24,7 @@ import numpy as np
 from minigan.backend import Array
 
 T = TypeVar("T")
-LARGE = 2**21  # elements: of fewer, the work takes less time than the threads' waiting
+LARGE = 2**20  # elements: of fewer, the work takes less time than the threads' waiting
 
 
 class Team:

@@ -54,9 +54,9 @@ OUTPUTS = 4  # of a tile, in each direction
 WINDOW = len(POINTS) + 1  # points, and the pixels that a tile needs
 TAPS = WINDOW - OUTPUTS + 1
 
-BLOCK = 2**20  # bytes: a core's own cache
+BLOCK = 2**22  # bytes: calls so short that threads wait for the interpreter cost more than cache
 MAPPING = 48  # multiplications: 40 were measured
-CHUNK = 3 * 2**23  # bytes: of the images whose values at all points are kept at once
+CHUNK = 2**25  # bytes: of the images whose values at all points are kept at once
 
 # ── Toom-Cook ────────────────────────────────────────────────────────────────────────────────
 

@@ -92,7 +92,10 @@ class BatchNorm(Normalization):
     """
 
     kind = "batch_norm"
-    moves = 1  # how often a training pass moves the moving averages
+    # How often a training pass moves the moving averages. Two numbers say that x is two batches of
+    # a size, one after the other, each normalised by its own moments as if it came alone: tf.layers
+    # calls them virtual.
+    moves: tuple[int, ...] = (1,)
 
     def __init__(
         self,
@@ -143,12 +146,14 @@ class BatchNorm(Normalization):
         """What training normalises by: how many values each channel has, their mean and variance.
 
         The seam for training on several machines: there it returns those of all batches together.
+        Mean and variance are (C,), or (B, C) for each of the B batches in x.
         """
-        mean, variance = ops.moments(x)
-        return x.size // x.shape[-1], mean, variance
+        batches = len(self.moves)
+        mean, variance = ops.moments(x, batches)
+        return x.size // x.shape[-1] // batches, mean, variance
 
     def _check_batch(self, x: Value) -> None:
-        if x.size < 2 * x.shape[-1]:
+        if x.size < 2 * x.shape[-1] * len(self.moves):
             raise ShapeError(
                 f"{self.label()}: x {x.shape} has fewer than 2 values per channel, so its variance "
                 f"says nothing. Try: a batch of at least 2, or eval(), which normalises by the "
@@ -158,9 +163,11 @@ class BatchNorm(Normalization):
     def _remember(self, count: int, mean: Array, variance: Array) -> None:
         if self.bessel_correction:
             variance = variance * (count / (count - 1))
-        for _ in range(self.moves):
-            self.moving_mean = self._moved(self.moving_mean, mean)
-            self.moving_variance = self._moved(self.moving_variance, variance)
+        of_batches = zip(self.moves, np.atleast_2d(mean), np.atleast_2d(variance), strict=True)
+        for times, batch_mean, batch_variance in of_batches:
+            for _ in range(times):
+                self.moving_mean = self._moved(self.moving_mean, batch_mean)
+                self.moving_variance = self._moved(self.moving_variance, batch_variance)
 
     def _moved(self, moving: Any, batch: Array) -> Array:
         moved: Array = self.momentum * moving + (1 - self.momentum) * batch

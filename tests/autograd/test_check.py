@@ -6,6 +6,7 @@ import pytest
 import minigan as mg
 from minigan.autograd import Op, Tensor, check_gradients
 from minigan.autograd.verification.disagreement import guess_pattern
+from minigan.autograd.verification.numerical import EXTENDED
 from minigan.errors import ConfigError, GradientError, VacuousGradientWarning
 from minigan.random import stream
 
@@ -214,6 +215,8 @@ PATTERNS = [
     (-E, "the sign is flipped"),
     (E / 2, "off by the factor 1/2"),
     (E / 16, "off by the factor 1/16"),
+    (E * (1 - 3e-8), "off by the factor 1 - 3e-08"),
+    (E * (1 + 2e-7), "off by the factor 1 + 2e-07"),
     (3 * E, "off by the factor 3"),
     (E + 0.5, "off by 0.5, the same amount"),
     (E.T, "equal to the transpose"),
@@ -284,6 +287,61 @@ def test_every_method_finds_a_thousandth(f):
     square = square_with(wrong_in_one_element)
     report = refused(lambda x: f(x) + square(x), np.array([0.7, -1.2, 0.6]), order=1)
     assert "worst element   x[2]" in report
+
+
+# ── functions that take a gradient themselves ────────────────────────────────────────────────
+
+
+def squared_slope(x):
+    """Of tanh."""
+    (slope,) = mg.grad(mg.sum(mg.tanh(x)), x, create_graph=True)
+    return mg.sum(slope * slope)
+
+
+def squared_slope_by_formula(x):
+    return ((1 - np.tanh(x) ** 2) ** 2).sum()
+
+
+def test_a_gradient_inside_needs_a_reference():
+    with pytest.raises(ConfigError, match="squared_slope takes a gradient itself") as caught:
+        check_gradients(squared_slope, normal(3))
+    assert "Try: reference=" in str(caught.value)
+    check_gradients(squared_slope, normal(3), reference=squared_slope_by_formula)
+
+
+def test_a_penalty_on_a_module_needs_a_reference():
+    net = mg.Dense(1, in_features=3)
+    with pytest.raises(ConfigError, match="reference="):
+        check_gradients(lambda x: mg.r1_penalty(net, x), normal(4, 3), modules={"D": net})
+
+
+def test_a_function_that_fails_says_so_itself():
+    with pytest.raises(ValueError, match="shapes"):
+        check_gradients(lambda x: x + np.ones(7), normal(3))
+
+
+@pytest.mark.skipif(not EXTENDED, reason="the platform has no extended precision")
+def test_an_array_that_keeps_the_check_from_extended_precision():
+    inner, large = np.ones(6), 1e6  # the slope to inner is w^2 + large, rounded to inner's dtype
+
+    def by_slope(w, dtype):
+        v = Tensor(inner.astype(dtype), requires_grad=True)
+        (slope,) = mg.grad(mg.sum(v * (w * w + large)), v, create_graph=True)
+        return slope * w
+
+    reports = []
+    for seed in range(6):
+        options = {"reference": lambda w: (w * w + large) * w, "dtypes": (), "seed": seed}
+        try:
+            check_gradients(lambda w: by_slope(w, "float64"), normal(6), **options)
+        except GradientError as error:
+            reports.append(str(error))
+        check_gradients(lambda w: by_slope(w, w.dtype), normal(6), **options)  # as the report says
+    assert reports
+    for report in reports:
+        assert "may be rounding alone: f falls back to float64 on the way, in astype" in report
+        assert "Try: a.astype(x.dtype) for f's own arrays a" in report
+        assert "pattern" not in report
 
 
 # ── kinks ────────────────────────────────────────────────────────────────────────────────────

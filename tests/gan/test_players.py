@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import SGD, Adam, Dense, HeNormal, Module, Zeros, concatenate, grad
-from minigan.errors import NonFiniteError
+from minigan.errors import NonFiniteError, ShapeError
 from minigan.gan import (
     GAN,
     OBJECTIVES,
@@ -237,6 +237,13 @@ def test_d_judges_real_and_fake_pictures_by_their_own_statistics():
     d, g = twin.gan.discriminator, twin.gan.generator
     expected = float(twin.objective.discriminator(d(real), d(g(noise).numpy())))
     assert losses[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_d_with_batch_norm_wants_as_many_fake_pictures_as_real_ones():
+    players = Players(small_gan("images"), OBJECTIVES["cross-entropy"], SGD(0.1), SGD(0.1))
+    real, noise, _, _ = small_batch(players.gan)
+    with pytest.raises(ShapeError, match=f"Try: noise of {len(real)} rows"):
+        players.d_step(real, noise[:-1])
 
 
 class ToldTheClass(Module):

@@ -9,6 +9,7 @@ import pytest
 
 from minigan import backend
 from minigan.autograd import Tensor, ops
+from minigan.kernels import activation
 from minigan.kernels.activation import sigmoid
 from minigan.kernels.adam import BLOCK, adam_update
 from minigan.kernels.product import product
@@ -60,6 +61,19 @@ def test_sigmoid(shape, dtype, on_device):
 
 def test_sigmoid_of_integers():
     assert sigmoid(np.array([0, 1000, -1000])).tolist()[:2] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5), (4, 0), (2, 3, 2)])
+@pytest.mark.parametrize("block", [1, 4, 2**18])
+def test_leaky_relu_and_its_gradient(shape, block, on_device, monkeypatch):
+    monkeypatch.setattr(activation, "BLOCK", block)
+    x, g = RNG.normal(size=(2, *shape)).astype("float32")
+    y = backend.to_host(activation.leaky_relu(on_device(x), 0.2))
+    np.testing.assert_allclose(y, np.where(x < 0, np.float32(0.2) * x, x), rtol=1e-6)
+    damped = backend.to_host(activation.damped(on_device(g), on_device(np.asarray(x >= 0)), 0.2))
+    np.testing.assert_allclose(damped, np.where(x < 0, np.float32(0.2) * g, g), rtol=1e-6)
+    assert y.dtype == damped.dtype == "float32"
+    assert activation.leaky_relu(np.array([-1, 2]), 0.5).tolist() == [-0.5, 2]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (128, 784), (5, 0)])

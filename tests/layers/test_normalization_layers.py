@@ -73,11 +73,40 @@ def test_how_often_a_pass_moves_them_can_be_said():
     """TensorFlow 1 moves them whenever a loss is fetched, also where one pass would do."""
     x = batch(4, 2)
     twice, once, held = (BatchNorm(in_channels=2) for _ in range(3))
-    twice.moves, held.moves = 2, 0
+    twice.moves, held.moves = (2,), (0,)
     for layer in (twice, once, once, held):
         layer(x)
     np.testing.assert_array_equal(twice.moving_variance, once.moving_variance)
     assert held.moving_mean.tolist() == [0, 0]
+
+
+def test_two_batches_in_one_pass_are_normalised_as_if_each_came_alone():
+    real, fake = batch(6, 2, 3, 4), 5 + batch(6, 2, 3, 4)
+    together, alone = BatchNorm(in_channels=4), BatchNorm(in_channels=4)
+    together.moves = (1, 2)
+    x = Tensor(np.concatenate([real, fake]), requires_grad=True)
+    y = together(x)
+    parts = [Tensor(part, requires_grad=True) for part in (real, fake)]
+    expected = [alone(part) for part in parts]
+    alone(fake)  # whose moments move the averages twice
+    np.testing.assert_allclose(y.data, np.concatenate([e.data for e in expected]), rtol=1e-5)
+    np.testing.assert_allclose(together.moving_mean, alone.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(together.moving_variance, alone.moving_variance, rtol=1e-5)
+    g = batch(12, 2, 3, 4)
+    dx, dgamma = grad(y, [x, together.gamma], g)
+    dreal, dgamma_real = grad(expected[0], [parts[0], alone.gamma], g[:6])
+    dfake, dgamma_fake = grad(expected[1], [parts[1], alone.gamma], g[6:])
+    np.testing.assert_allclose(dx, np.concatenate([dreal, dfake]), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(dgamma, dgamma_real + dgamma_fake, rtol=1e-5)
+
+
+def test_examples_that_do_not_make_two_batches_are_refused():
+    layer = BatchNorm(in_channels=2)
+    layer.moves = (1, 1)
+    with pytest.raises(ShapeError, match="5 examples, which are not 2 batches"):
+        layer(batch(5, 2))
+    with pytest.raises(ShapeError, match="fewer than 2 values per channel"):
+        layer(batch(2, 2))
 
 
 def test_the_averages_are_plain_numbers_no_gradient_flows_into_the_past():

@@ -11,50 +11,71 @@ Source: Ioffe & Szegedy 2015, "Batch Normalization", algorithm 1.
 
 from math import prod
 
-from minigan.autograd.engine import Tensor, Value, op
+import numpy as np
+
+from minigan.autograd.engine import Tensor, Value, array_of, op
 from minigan.autograd.ops.arithmetic import sqrt
 from minigan.autograd.ops.linalg import sum_rows
+from minigan.autograd.ops.shape import broadcast_to, stack
 from minigan.errors import DtypeError, ShapeError
 from minigan.kernels import normalization as kernels
 
-# ── two ops that are each other's pullbacks: <g, (x - center) * scale> is linear in all three ────
+# ── three ops that are each other's pullbacks: <g, (x - center) * scale> is linear in all three ──
+
+# Each channel has a number in a vector (C,), or one for each of the B batches in x, (B, C).
+
+
+@op
+def scale_channels(x: Value, scale: Value) -> Value:
+    """x * scale, channel by channel.
+
+    Shapes: x (..., C), scale (C,) or (B, C) -> (..., C).
+    """
+    return kernels.scale_channels(x, scale)
 
 
 @op
 def scale_and_shift(x: Value, center: Value, scale: Value, shift: Value) -> Value:
     """(x - center) * scale + shift, channel by channel.
 
-    Shapes: x (..., C); center, scale, shift (C,) -> (..., C).
+    Shapes: x (..., C); center, scale, shift all (C,) or all (B, C) -> (..., C).
     """
     return kernels.scale_and_shift(x, center, scale, shift)
 
 
 @op
 def sum_of_products(g: Value, x: Value, center: Value) -> Value:
-    """The sum of g * (x - center) over each channel.
+    """The sum of g * (x - center) over each channel, or over each channel of each batch.
 
-    Shapes: g and x (..., C), center (C,) -> (C,).
+    Shapes: g and x (..., C), center (C,) or (B, C) -> that of center.
     """
     return kernels.sum_of_products(g, x, center)
 
 
+scale_channels.pullbacks(
+    lambda g, y, x, scale: scale_channels(g, scale),
+    lambda g, y, x, scale: sum_of_products(g, x, np.zeros_like(array_of(scale))),
+)
+
 scale_and_shift.pullbacks(
-    lambda g, y, x, center, scale, shift: g * scale,
-    lambda g, y, x, center, scale, shift: -scale * _sum(g),
+    lambda g, y, x, center, scale, shift: scale_channels(g, scale),
+    lambda g, y, x, center, scale, shift: -scale * _sum(g, scale.shape),
     lambda g, y, x, center, scale, shift: sum_of_products(g, x, center),
-    lambda g, y, x, center, scale, shift: _sum(g),
+    lambda g, y, x, center, scale, shift: _sum(g, shift.shape),
 )
 
 sum_of_products.pullbacks(
-    lambda v, y, g, x, center: v * (x - center),
-    lambda v, y, g, x, center: v * g,
-    lambda v, y, g, x, center: -v * _sum(g),
+    lambda v, y, g, x, center: scale_and_shift(x, center, v, np.zeros_like(array_of(v))),
+    lambda v, y, g, x, center: scale_channels(g, v),
+    lambda v, y, g, x, center: -v * _sum(g, v.shape),
 )
 
 
-def _sum(g: Value) -> Value:
-    """The sum over each channel: (..., C) -> (C,)."""
-    return sum_rows(g.reshape((_count(g), g.shape[-1])))
+def _sum(g: Value, shape: tuple[int, ...]) -> Value:
+    """The sum over each channel, or over each channel of each batch: (..., C) -> shape."""
+    *batches, C = shape
+    rows = g.reshape((*batches, _count(g) // prod(batches), C))
+    return stack([sum_rows(batch) for batch in rows]) if batches else sum_rows(rows)
 
 
 def _count(x: Value) -> int:
@@ -66,23 +87,29 @@ def _count(x: Value) -> int:
 
 
 @op
-def moments(x: Value) -> Value:
+def moments(x: Value, batches: int = 1) -> Value:
     """The mean of each channel, and below it the biased variance: two rows to unpack.
 
-    Shapes: (..., C) -> (2, C).
-    Errors: DtypeError (whole numbers).
+    Several `batches` of a size, one after the other in x, have moments of their own.
+    Shapes: (..., C) -> (2, C), or (2, B, C) of B > 1 batches.
+    Errors: DtypeError (whole numbers), ShapeError (examples that do not make so many batches).
     """
     if x.dtype.kind not in "fc":
         raise DtypeError(
             f"moments: x is {x.dtype}, but means need floating-point numbers. "
             f'Try: x.astype("float32").'
         )
-    return kernels.moments(x)
+    if batches > 1 and len(x) % batches:
+        raise ShapeError(
+            f"moments: x {x.shape} has {len(x)} examples, which are not {batches} batches of a "
+            f"size. Try: as many examples in each."
+        )
+    return kernels.moments(x, batches)
 
 
-def _moments_pullback(g: Value, y: Value, x: Value) -> Value:
+def _moments_pullback(g: Value, y: Value, x: Value, batches: int) -> Value:
     """(g of the mean + 2 (x - mean) * g of the variance) / N."""
-    (mean, _), (to_mean, to_variance), N = y, g, _count(x)
+    (mean, _), (to_mean, to_variance), N = y, g, _count(x) // batches
     return scale_and_shift(x, mean, 2 * to_variance / N, to_mean / N)
 
 
@@ -97,13 +124,17 @@ def normalize(
 ) -> Tensor:
     """gamma * (x - mean) / sqrt(variance + epsilon) + beta.
 
-    Shapes: x (..., C); mean, variance, gamma, beta (C,) -> (..., C).
+    Shapes: x (..., C); mean, variance, gamma, beta (C,) -> (..., C). Mean and variance can be those
+    of B batches of a size, one after the other in x: (B, C).
     Errors: ShapeError.
     """
-    _check_channels(
-        "normalize", x, {"mean": mean, "variance": variance, "gamma": gamma, "beta": beta}
-    )
-    return scale_and_shift(x, mean, gamma / sqrt(variance + epsilon), beta)
+    several = mean.ndim == 2 and x.ndim > 1 and len(x) % max(1, len(mean)) == 0
+    batches = mean.shape[:1] if several else ()
+    _check_channels("normalize", x, {"mean": mean, "variance": variance}, batches)
+    _check_channels("normalize", x, {"gamma": gamma, "beta": beta})
+    scale = gamma / sqrt(variance + epsilon)
+    shift = broadcast_to(beta, scale.shape) if several else beta
+    return scale_and_shift(x, mean, scale, shift)
 
 
 @op
@@ -134,7 +165,8 @@ def _batch_norm_pullback_to_x(
     (mean, variance), N = moments(x), _count(x)
     s = sqrt(variance + epsilon)
     slope = sum_of_products(g, x, mean) / (N * s * s)
-    return gamma / s * (g - scale_and_shift(x, mean, slope, _sum(g) / N))
+    line = scale_and_shift(x, mean, slope, _sum(g, mean.shape) / N)
+    return scale_channels(g - line, gamma / s)
 
 
 def _batch_norm_pullback_to_gamma(
@@ -148,14 +180,17 @@ def _batch_norm_pullback_to_gamma(
 batch_norm.pullbacks(
     _batch_norm_pullback_to_x,
     _batch_norm_pullback_to_gamma,
-    lambda g, y, x, gamma, beta, epsilon: _sum(g),
+    lambda g, y, x, gamma, beta, epsilon: _sum(g, beta.shape),
 )
 
 
-def _check_channels(name: str, x: Value, vectors: dict[str, Value]) -> None:
+def _check_channels(
+    name: str, x: Value, vectors: dict[str, Value], batches: tuple[int, ...] = ()
+) -> None:
+    expected = (*batches, *(x.shape[-1:] or (1,)))
     for label, vector in vectors.items():
-        if x.ndim == 0 or vector.shape != x.shape[-1:]:
+        if x.ndim == 0 or vector.shape != expected:
             raise ShapeError(
                 f"{name}: {label} is {vector.shape}, but x is {x.shape}, whose channels are its "
-                f"last axis. Try: a {label} of shape {x.shape[-1:] or (1,)}."
+                f"last axis. Try: a {label} of shape {expected}."
             )

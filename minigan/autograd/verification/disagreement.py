@@ -24,6 +24,7 @@ class Finding:
     difference              the central difference for a step of the given size, in float64
     gradient, expected      the whole gradients to the value, if the whole Jacobian was compared
     ignores_g               the pullback gives the same for every cotangent
+    float64_op              the op that falls back to float64 where the check has more digits
     """
 
     subject: str
@@ -37,6 +38,7 @@ class Finding:
     gradient: HostArray | None
     expected: HostArray | None
     ignores_g: bool = False
+    float64_op: str | None = None
 
     @property
     def relative_error(self) -> float:
@@ -44,14 +46,18 @@ class Finding:
         largest = max(abs(self.analytic), abs(self.numeric))
         return abs(self.analytic - self.numeric) / largest if largest else 0.0
 
+    @property
+    def may_be_rounding(self) -> bool:
+        """Whether float64 could have made the difference, and was met on the way."""
+        return self.float64_op is not None and self.relative_error < 1e-4
+
     def report(self) -> str:
         """What a learner needs: one sentence with a way out, then the figures."""
         guess = self.pattern()
         where = element(self.value, self.index)
         shape = "" if self.gradient is None else f"  shape {self.gradient.shape}"
         lines = [
-            f"{self.subject}: the gradient to {self.value} is wrong, the pullback gives "
-            f"{self.analytic:.6g} where the slope is {self.numeric:.6g}. Try: {guess.hint}.",
+            f"{self.subject}: the gradient to {self.value} {self._verdict()}. Try: {guess.hint}.",
             f"  argument        {self.value}{shape}",
             f"  worst element   {where}",
             f"  analytic        {self.analytic:.12g}",
@@ -63,8 +69,23 @@ class Finding:
             lines.append(f"  pattern         {guess.pattern}")
         return "\n".join(lines)
 
+    def _verdict(self) -> str:
+        if self.may_be_rounding:
+            return (
+                f"differs from the slope by {self.relative_error:.2g} of it, which may be rounding "
+                f"alone: f falls back to float64 on the way, in {self.float64_op}, while the check "
+                f"computes with more digits"
+            )
+        digits = 6 if self.relative_error > 1e-5 else 12
+        return (
+            f"is wrong, the pullback gives {self.analytic:.{digits}g} where the slope is "
+            f"{self.numeric:.{digits}g}"
+        )
+
     def pattern(self) -> Guess:
         """A guess at the kind of mistake."""
+        if self.may_be_rounding:
+            return Guess("", "a.astype(x.dtype) for f's own arrays a, with x one of its inputs")
         if self.ignores_g:
             return Guess(
                 "the gradient is the same whatever the cotangent is",
@@ -199,7 +220,9 @@ def _same(a: HostArray, b: HostArray) -> HostArray:
 
 
 def _fraction(factor: float) -> str:
-    """1/6 rather than 0.166667, where it is one."""
+    """1/6 rather than 0.166667, where it is one; 1 + 3e-08 rather than 1."""
+    if 0 < abs(factor - 1) < 1e-6:
+        return f"1 {'+' if factor > 1 else '-'} {abs(factor - 1):.2g}"
     if 0 < abs(factor) < 1 and abs(1 / factor - round(1 / factor)) < 1e-6:
         return f"1/{round(1 / factor)}"
     return f"{factor:.6g}"

@@ -183,7 +183,7 @@ def build(f: Callable[..., Any], arguments: Sequence[Any], modules: Mapping[str,
     if not modules:
         return
     before, inputs = _parameter_names(modules), float32_leaves(arguments)
-    with no_grad(), in_mode(modules, training=False):  # in inference nothing else changes
+    with in_mode(modules, training=False):  # in inference nothing else changes
         with standing_in(modules, {}):
             f(*inputs)
             built = _parameter_names(modules) - before

@@ -284,24 +284,38 @@ specify("upsample2d", enlarged, normal(0, 2, 3, 1), size=3)
 # ── batch norm, labels ───────────────────────────────────────────────────────────────────────
 
 
-def mean_and_variance(x: HostArray) -> HostArray:
-    """E x above E x^2 - (E x)^2, with E the average of all values of a channel."""
-    rows = x.reshape(-1, x.shape[-1])
-    average = rows.sum(0) / len(rows)
-    return np.stack([average, (rows * rows).sum(0) / len(rows) - average * average])
+def mean_and_variance(x: HostArray, batches: int = 1) -> HostArray:
+    """E x above E x^2 - (E x)^2, with E the average of all values of a channel in its batch."""
+    rows = x.reshape(batches, -1, x.shape[-1])
+    average = rows.sum(1) / rows.shape[1]
+    y = np.stack([average, (rows * rows).sum(1) / rows.shape[1] - average * average])
+    return y[:, 0] if batches == 1 else y
+
+
+def for_each_example(vector: HostArray, x: HostArray) -> HostArray:
+    """A vector (C,), or (B, C) for B batches in x, in front of every example of x."""
+    channels = vector.shape[-1]
+    rows = vector.reshape(-1, channels)
+    repeated = np.repeat(rows, len(x) // len(rows), axis=0)
+    return repeated.reshape(len(x), *[1] * (x.ndim - 2), channels) if x.ndim > 1 else vector
+
+
+def stretched(x: HostArray, scale: HostArray) -> HostArray:
+    """Each channel times its own factor."""
+    return for_each_example(scale, x) * x
 
 
 def straight_line(x: HostArray, center: HostArray, scale: HostArray, shift: HostArray) -> HostArray:
     """A line through (center, shift) for each channel."""
-    y: HostArray = scale * x + (shift - scale * center)
-    return y
+    return stretched(x, scale) + for_each_example(shift - scale * center, x)
 
 
 def comoment(g: HostArray, x: HostArray, center: HostArray) -> HostArray:
     """The sum of g x less the center's share."""
-    g_rows, x_rows = g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1])
-    y: HostArray = np.einsum("nc,nc->c", g_rows, x_rows) - center * g_rows.sum(0)
-    return y
+    batches = center.size // center.shape[-1]
+    g_rows, x_rows = (a.reshape(batches, -1, a.shape[-1]) for a in (g, x))
+    y = np.einsum("bnc,bnc->bc", g_rows, x_rows).reshape(center.shape)
+    return y - center * g_rows.sum(1).reshape(center.shape)  # type: ignore[no-any-return]
 
 
 def normalized(
@@ -309,8 +323,7 @@ def normalized(
 ) -> HostArray:
     """x as an affine function, channel by channel."""
     slope = gamma * (variance + epsilon) ** -0.5
-    y: HostArray = slope * x + (beta - slope * mean)
-    return y
+    return stretched(x, slope) + for_each_example(beta - slope * mean, x)
 
 
 def batch_normalized(
@@ -341,10 +354,18 @@ narrow = Draw(lambda rng: 3e-3 * rng.normal(size=(4, 2)), "narrow(4, 2)")
 specify("moments", mean_and_variance, normal(5, 3))
 specify("moments", mean_and_variance, normal(2, 2, 3, 2))
 specify("moments", mean_and_variance, normal(2))
+specify("moments", mean_and_variance, normal(4, 1, 3, 2), batches=2)
 for shape in [(5, 3), (2, 2, 3, 2), (3, 1), (2,)]:
     channels = normal(shape[-1])
     specify("scale_and_shift", straight_line, normal(*shape), channels, channels, channels)
     specify("sum_of_products", comoment, normal(*shape), normal(*shape), channels)
+    specify("scale_channels", stretched, normal(*shape), channels)
+for shape in [(6, 2), (3, 2, 1, 2)]:
+    batches = normal(3, 2)
+    specify("scale_and_shift", straight_line, normal(*shape), batches, batches, batches)
+    specify("sum_of_products", comoment, normal(*shape), normal(*shape), batches)
+    specify("scale_channels", stretched, normal(*shape), batches)
+    specify("normalize", normalized, normal(*shape), batches, positive(3, 2), normal(2), normal(2))
 specify("scale_and_shift", straight_line, normal(0, 3), normal(3), normal(3), normal(3),
         zero=("center", "scale", "shift"))  # fmt: skip
 specify("sum_of_products", comoment, normal(0, 3), normal(0, 3), normal(3), zero=("center",))

@@ -95,6 +95,11 @@ def leaky(x: HostArray, alpha: float = 0.2) -> Any:
     return np.where(x.real < 0, alpha * x, x)
 
 
+def dampened(g: HostArray, kept: HostArray, alpha: float) -> Any:
+    """g, or alpha * g where it is not kept."""
+    return np.where(kept, g, alpha * g)
+
+
 def clipped(x: HostArray, low: float, high: float) -> Any:
     """x held between low and high."""
     return np.where(x.real < low, low, np.where(x.real > high, high, x))
@@ -103,6 +108,9 @@ def clipped(x: HostArray, low: float, high: float) -> Any:
 specify("leaky_relu", leaky, nonzero(2, 3))
 specify("leaky_relu", leaky, nonzero(4), alpha=0.01)
 specify("leaky_relu", leaky, constant(-0.7), alpha=0.5)
+for shape in [(2, 3), (4, 1, 2), ()]:
+    kept = constant(np.arange(np.prod(shape, dtype=int)).reshape(shape) % 3 == 0)
+    specify("damped", dampened, normal(*shape), kept, alpha=0.3)
 specify("clip", clipped, distinct(3, 4), -0.6, 1.1)
 specify("astype", lambda x, dtype: x, normal(2, 3), "float64")
 specify("to_device", lambda x, device: x, normal(2, 3), "cpu")
