@@ -1,8 +1,9 @@
-"""Batch norm on arrays: what is done to each channel, the last axis, over all the others.
+"""Batch norm, and whatever else is done to each channel, the last axis, over all the others.
 
     moments            mean and variance
     scale_channels     x * scale
     scale_and_shift    (x - center) * scale + shift
+    add_to_channels    x + shift: a convolution's bias
     sum_of_products    the sum of g * (x - center)
 
 A vector (C,) has a number for each channel of x; a matrix (B, C) has them for each of the B batches
@@ -62,6 +63,20 @@ def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Arra
         out += shifts
 
     return _by_channel(formula, x, center, scale, shift)
+
+
+@singledispatch
+def add_to_channels(x: Array, shift: Array) -> Array:
+    """x + shift, in the memory of x if it can be: (..., C), (C,) -> (..., C)."""
+    rows = _rows(x).astype(np.result_type(x, shift), copy=False)
+    (shifts,) = _filling_a_block(shift, rows, 1)
+
+    def work(place: tuple[int, slice]) -> None:
+        _, block = place
+        rows[block] += shifts[: _length(block)]
+
+    for_each(work, _blocks(rows, 1), rows)
+    return rows.reshape(x.shape)
 
 
 @singledispatch

@@ -70,14 +70,15 @@ class Conv2D(AffineLayer):
     def forward(self, x: Value) -> Tensor:
         """The layer's output."""
         pictures = to_channels_last(self.label(), x, self.data_format)
-        y = self.product(pictures, self.kernel_for(x))
-        if self.bias is not None:
-            y = y + self.bias
+        y = self.affine(pictures, self.kernel_for(x))
         return self.activated(from_channels_last(y, self.data_format))
 
-    def product(self, x: Value, kernel: Parameter) -> Tensor:
-        """The pictures convolved with the kernel, channels last."""
-        return ops.conv2d(x, kernel, self.strides, self.padding, self.dilation_rate)
+    def affine(self, x: Value, kernel: Parameter) -> Tensor:
+        """The pictures convolved with the kernel, and the bias, channels last."""
+        options = self.strides, self.padding, self.dilation_rate
+        if self.bias is None:
+            return ops.conv2d(x, kernel, *options)
+        return ops.biased_conv2d(x, kernel, self.bias, *options)
 
     def misfit(self, x: Any, kernel: Parameter) -> str:
         """A sentence that says why x and the kernel do not fit, and what to try."""
@@ -147,6 +148,9 @@ class Conv2DTranspose(Conv2D):
         """The kernel's and the bias's."""
         return (*self.kernel_size, self.filters, inputs), (self.filters,)
 
-    def product(self, x: Value, kernel: Parameter) -> Tensor:
-        """The adjoint of a convolution with the kernel, channels last."""
-        return ops.conv2d_transpose(x, kernel, self.strides, self.padding, self.output_shape)
+    def affine(self, x: Value, kernel: Parameter) -> Tensor:
+        """The adjoint of a convolution with the kernel, and the bias, channels last."""
+        options = self.strides, self.padding, self.output_shape
+        if self.bias is None:
+            return ops.conv2d_transpose(x, kernel, *options)
+        return ops.biased_conv2d_transpose(x, kernel, self.bias, *options)

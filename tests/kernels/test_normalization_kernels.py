@@ -51,6 +51,38 @@ def test_scale_and_shift_and_sum_of_products(shape, dtype, draw):
 
 
 @pytest.mark.usefixtures("_blocks")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_add_to_channels(shape, draw):
+    (x, shift), exact = draw("float32", shape, shape[-1:])
+    y = kernels.add_to_channels(x, shift)
+    assert_close(y, exact[0] + exact[1], "float32")
+    if isinstance(x, np.ndarray) and x.size:
+        assert np.shares_memory(y, x)
+
+
+def test_add_to_channels_of_an_array_whose_rows_are_not_neighbours():
+    whole = np.ones((2, 4, 3), "float32")
+    y = kernels.add_to_channels(whole[:, 1:3], np.array([0.5, 1, 2]))
+    assert y.dtype == "float64"
+    np.testing.assert_array_equal(y, np.broadcast_to([1.5, 2, 3], (2, 2, 3)))
+
+
+@pytest.mark.usefixtures("_blocks")
+@pytest.mark.parametrize("shape", [(6, 3), (3, 2, 4, 2), (3, 5)])
+def test_three_batches_one_after_the_other(shape, draw):
+    C = shape[-1]
+    (x, g, center, scale, shift), exact = draw("float64", shape, shape, *[(3, C)] * 3)
+    rows = exact[0].reshape(3, -1, C)
+    centers, scales, shifts = (v[:, None] for v in exact[2:])
+    moved = ((rows - centers) * scales + shifts).reshape(shape)
+    assert_close(kernels.scale_and_shift(x, center, scale, shift), moved, "float64")
+    assert_close(kernels.scale_channels(x, scale), (rows * scales).reshape(shape), "float64")
+    products = (exact[1].reshape(3, -1, C) * (rows - centers)).sum(1)
+    assert_close(kernels.sum_of_products(g, x, center), products, "float64")
+    assert_close(kernels.moments(x, 3), np.stack([rows.mean(1), rows.var(1)]), "float64")
+
+
+@pytest.mark.usefixtures("_blocks")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if np.prod(shape)])
 def test_moments(shape, dtype, draw):

@@ -22,6 +22,8 @@ from minigan.autograd.ops.arithmetic import (
     where,
 )
 from minigan.autograd.ops.convolution import (
+    biased_conv2d,
+    biased_conv2d_transpose,
     conv2d,
     conv2d_filter,
     conv2d_transpose,
@@ -52,12 +54,13 @@ from minigan.autograd.ops.shape import (
 )
 
 __all__ = [
-    "abs", "add", "astype", "average_pooling2d", "batch_norm", "broadcast_to", "clip",
-    "concatenate", "conv2d", "conv2d_filter", "conv2d_transpose", "conv_cond_concat", "dense",
-    "divide", "exp", "expand_dims", "getitem", "leaky_relu", "log", "log1p", "log_softmax",
-    "matmul", "max", "max_pooling2d", "maximum", "mean", "minimum", "moments", "multiply",
-    "negative", "normalize", "pad", "power", "put", "relu", "reshape", "sigmoid",
-    "sigmoid_cross_entropy_with_logits", "softmax_cross_entropy_with_logits", "softplus", "split",
-    "sqrt", "square", "squeeze", "stack", "subtract", "sum", "sum_rows", "swapaxes", "tanh",
-    "to_device", "transpose", "upsample2d", "var", "where",
+    "abs", "add", "astype", "average_pooling2d", "batch_norm", "biased_conv2d",
+    "biased_conv2d_transpose", "broadcast_to", "clip", "concatenate", "conv2d", "conv2d_filter",
+    "conv2d_transpose", "conv_cond_concat", "dense", "divide", "exp", "expand_dims", "getitem",
+    "leaky_relu", "log", "log1p", "log_softmax", "matmul", "max", "max_pooling2d", "maximum",
+    "mean", "minimum", "moments", "multiply", "negative", "normalize", "pad", "power", "put",
+    "relu", "reshape", "sigmoid", "sigmoid_cross_entropy_with_logits",
+    "softmax_cross_entropy_with_logits", "softplus", "split", "sqrt", "square", "squeeze", "stack",
+    "subtract", "sum", "sum_rows", "swapaxes", "tanh", "to_device", "transpose", "upsample2d",
+    "var", "where",
 ]  # fmt: skip

@@ -9,13 +9,16 @@ learning the kernel is not flipped: what mathematics calls a correlation.
 """
 
 from collections.abc import Sequence
+from math import prod
 from operator import index
 
 from minigan.autograd.engine import Tensor, Value, op
+from minigan.autograd.ops.linalg import sum_rows
 from minigan.autograd.ops.shape import broadcast_to, concatenate
 from minigan.errors import ShapeError
 from minigan.kernels import convolution as kernels
 from minigan.kernels.convolution import Geometry, Padding, Pair, Size
+from minigan.kernels.normalization import add_to_channels
 
 
 @op
@@ -130,6 +133,69 @@ conv2d_filter.pullbacks(
 )
 
 
+# ── with a bias, in one op: an addition of its own would keep what the convolution made ──────
+
+
+@op
+def biased_conv2d(
+    x: Value, w: Value, b: Value, strides: Size = 1, padding: Padding = "same", dilation: Size = 1
+) -> Value:
+    """conv2d(x, w, strides, padding, dilation) + b.
+
+    Shapes: x (N, H, W, I), w (KH, KW, I, O), b (O,) -> (N, H', W', O).
+    Errors: ShapeError, ConfigError.
+    """
+    y: Value = conv2d(x, w, strides, padding, dilation)
+    _check_bias("biased_conv2d", y, b)
+    return add_to_channels(y, b)
+
+
+@op
+def biased_conv2d_transpose(
+    x: Value,
+    w: Value,
+    b: Value,
+    strides: Size = 1,
+    padding: Padding = "same",
+    output_shape: Sequence[int] | None = None,
+    dilation: Size = 1,
+) -> Value:
+    """conv2d_transpose(x, w, strides, padding, output_shape, dilation) + b.
+
+    Shapes: x (N, H', W', I), w (KH, KW, O, I), b (O,) -> (N, H, W, O).
+    Errors: ShapeError, ConfigError.
+    """
+    y: Value = conv2d_transpose(x, w, strides, padding, output_shape, dilation)
+    _check_bias("biased_conv2d_transpose", y, b)
+    return add_to_channels(y, b)
+
+
+biased_conv2d.pullbacks(
+    lambda g, y, x, w, b, strides, padding, dilation: conv2d_transpose(
+        g, w, strides, padding, x.shape[1:3], dilation
+    ),
+    lambda g, y, x, w, b, strides, padding, dilation: conv2d_filter(
+        x, g, w.shape[:2], strides, padding, dilation
+    ),
+    lambda g, y, x, w, b, *options: _sum_over_pixels(g),
+)
+
+biased_conv2d_transpose.pullbacks(
+    lambda g, y, x, w, b, strides, padding, output_shape, dilation: conv2d(
+        g, w, strides, padding, dilation
+    ),
+    lambda g, y, x, w, b, strides, padding, output_shape, dilation: conv2d_filter(
+        g, x, w.shape[:2], strides, padding, dilation
+    ),
+    lambda g, y, x, w, b, *options: _sum_over_pixels(g),
+)
+
+
+def _sum_over_pixels(g: Value) -> Value:
+    """(N, H, W, C) -> (C,)."""
+    return sum_rows(g.reshape((prod(g.shape[:3]), g.shape[3])))
+
+
 def conv_cond_concat(x: Value, labels: Value) -> Tensor:
     """x with its labels as extra channels, the same at every pixel: how a convolution sees a class.
 
@@ -181,6 +247,15 @@ def _check_kernel(name: str, x: Value, w: Value, input_axis: int) -> None:
         f"{name}: x {x.shape} has {x.shape[3]} channels, but the kernel {w.shape}, which is "
         f"{axes}, takes {channels}. Try: {repair}."
     )
+
+
+def _check_bias(name: str, y: Value, b: Value) -> None:
+    """Raise ShapeError if the bias does not have a number for each channel of y."""
+    if b.shape != y.shape[3:]:
+        raise ShapeError(
+            f"{name}: the bias is {b.shape}, but the kernel makes {y.shape[3]} channels. "
+            f"Try: a bias of shape {y.shape[3:]}."
+        )
 
 
 def _kernel_shape(

@@ -107,6 +107,15 @@ ACTIVATIONS = [
             g * np.where(x > 0, 1, 0.2))),
         where="alpha=0.01",
     ),
+    *of("damped", 0,
+        ("missing term", "no mask", lambda v, y, g, kept, alpha: v * alpha),
+        ("transposed or flipped", "1 and alpha exchanged", lambda v, y, g, kept, alpha: (
+            v * np.where(kept, alpha, 1))),
+        ("ignores or bends g", "masked by v", lambda v, y, g, kept, alpha: (
+            v * np.where(array_of(v) > 0, 1, alpha))),
+        ("second order", "no graph", on_arrays(right("damped"))),
+        where=r"\(4,1,2\)",
+    ),
     *of("softplus", 0,
         ("sign", "sigmoid(-x)", lambda g, y, x: g * sigmoid(-x)),
         ("wrong term", "relu's step", lambda g, y, x: g * (x > 0)),

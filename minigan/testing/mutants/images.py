@@ -26,7 +26,7 @@ from minigan.testing.mutants.mistakes import (
     times,
     with_one_buffer,
 )
-from minigan.testing.mutants.mutant import of
+from minigan.testing.mutants.mutant import Row, of
 
 # ── the trio ─────────────────────────────────────────────────────────────────────────────────
 
@@ -89,6 +89,16 @@ def zeroing_border(g: Value, gradient: Value) -> Value:
         g[:, 0] = 0
     return gradient
 
+
+STRIDED_WITH_BIAS = r"\(2,4,4,1\),\(3,3,1,2\)"
+MISTAKEN_BIASES: list[Row] = [
+    ("factor or 1/N", "averaged over the batch", lambda g, y, x, w, b, *options: (
+        g.sum((0, 1, 2)) / len(g))),
+    ("un-broadcast", "only the first picture", lambda g, y, x, w, b, *options: g[0].sum((0, 1))),
+    ("wrong axis", "all channels alike", lambda g, y, x, w, b, *options: (
+        np.ones(b.shape) * g.sum() / len(b))),
+    ("second order", "no graph", lambda g, y, x, w, b, *options: array_of(g).sum((0, 1, 2))),
+]  # fmt: skip
 
 FIRST = r"2d\(\(2,4,3,2\),\(3,2,2,3\)\)"  # SAME, no strides
 STRIDED = r"\(\(2,4,4,1\),\(3,3,1,2\),strides=2\)"  # one zero, below and on the right
@@ -288,6 +298,40 @@ CONVOLUTION = [
         ("second order", "no graph", on_arrays(TO_W[2])),
         where=r"\(\(2,4,4,1\),\(2,2,2,2\),\(3,3\)",
     ),
+    *of("biased_conv2d", 0,
+        ("transposed or flipped", "the kernel is flipped", lambda g, y, x, w, b, s, p, d: (
+            conv2d_transpose(g, flipped(w), s, p, x.shape[1:3], d))),
+        ("special case", "the dilation is forgotten", lambda g, y, x, w, b, s, p, d: (
+            conv2d_transpose(g, w, s, p, x.shape[1:3], 1))),
+        ("second order", "no graph", on_arrays(right("biased_conv2d"))),
+        where=r"dilation=\(3,2\)",
+    ),
+    *of("biased_conv2d", 1,
+        ("transposed or flipped", "the result is flipped", lambda g, y, x, w, b, s, p, d: (
+            flipped(conv2d_filter(x, g, w.shape[:2], s, p, d)))),
+        ("wrong term", "of x and y", lambda g, y, x, w, b, s, p, d: (
+            conv2d_filter(x, g * y, w.shape[:2], s, p, d))),
+        ("second order", "x is a constant", lambda g, y, x, w, b, s, p, d: (
+            conv2d_filter(stop_gradient(x), g, w.shape[:2], s, p, d))),
+        where=STRIDED_WITH_BIAS,
+    ),
+    *of("biased_conv2d", 2, *MISTAKEN_BIASES, where=STRIDED_WITH_BIAS),
+    *of("biased_conv2d_transpose", 0,
+        ("transposed or flipped", "the kernel is flipped", lambda g, y, x, w, b, s, p, o, d: (
+            conv2d(g, flipped(w), s, p, d))),
+        ("special case", "the strides are forgotten", lambda g, y, x, w, b, s, p, o, d: (
+            conv2d(g, w, 1, p, d)[:, : x.shape[1], : x.shape[2]])),
+        ("second order", "no graph", on_arrays(right("biased_conv2d_transpose"))),
+        where="output_shape",
+    ),
+    *of("biased_conv2d_transpose", 1,
+        ("transposed or flipped", "the result is flipped", lambda g, y, x, w, b, s, p, o, d: (
+            flipped(conv2d_filter(g, x, w.shape[:2], s, p, d)))),
+        ("second order", "x is a constant", lambda g, y, x, w, b, s, p, o, d: (
+            conv2d_filter(g, stop_gradient(x), w.shape[:2], s, p, d))),
+        where="output_shape",
+    ),
+    *of("biased_conv2d_transpose", 2, *MISTAKEN_BIASES, where=r"padding='valid'"),
 ]  # fmt: skip
 
 # ── patches and pooling ──────────────────────────────────────────────────────────────────────

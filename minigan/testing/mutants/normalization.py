@@ -200,27 +200,53 @@ BATCH_NORM = [
 
 PARTS = [
     *of("moments", 0,
-        ("factor or 1/N", "no 2", lambda g, y, x: stretched_moments(g, x, share_of_variance=0.5)),
-        ("missing term", "no gradient of the mean", lambda g, y, x: (
+        ("factor or 1/N", "no 2", lambda g, y, x, batches: (
+            stretched_moments(g, x, share_of_variance=0.5))),
+        ("missing term", "no gradient of the mean", lambda g, y, x, batches: (
             stretched_moments(g, x, share_of_mean=0))),
-        ("missing term", "no gradient of the variance", lambda g, y, x: (
+        ("missing term", "no gradient of the variance", lambda g, y, x, batches: (
             stretched_moments(g, x, share_of_variance=0))),
-        ("ddof", "the variance over N - 1", lambda g, y, x: (
+        ("ddof", "the variance over N - 1", lambda g, y, x, batches: (
             stretched_moments(g, x, 1, (x.size / x.shape[-1]) / (x.size / x.shape[-1] - 1)))),
-        ("transposed or flipped", "mean and variance exchanged", lambda g, y, x: (
+        ("transposed or flipped", "mean and variance exchanged", lambda g, y, x, batches: (
             stretched_moments(g[::-1], x))),
-        ("wrong axis", "N is the size of all of x", lambda g, y, x: (
+        ("wrong axis", "N is the size of all of x", lambda g, y, x, batches: (
             stretched_moments(g / x.shape[-1], x))),
-        ("second order", "x is a constant", lambda g, y, x: (
+        ("second order", "x is a constant", lambda g, y, x, batches: (
             stretched_moments(g, stop_gradient(x)))),
-        ("second order", "the mean is a constant", lambda g, y, x: (
-            right("moments")(g, stop_gradient(y), x))),
+        ("second order", "the mean is a constant", lambda g, y, x, batches: (
+            right("moments")(g, stop_gradient(y), x, batches))),
         where=r"\(5,3\)",
     ),
     *of("moments", 0,
-        ("wrong axis", "N is the batch", lambda g, y, x: (
-            right("moments")(g, y, x) * (x.size / x.shape[-1] / len(x)))),
+        ("wrong axis", "N is the batch", lambda g, y, x, batches: (
+            right("moments")(g, y, x, batches) * (x.size / x.shape[-1] / len(x)))),
         where=PICTURES,
+    ),
+    *of("moments", 0,
+        ("special case", "several batches are taken for one", lambda g, y, x, batches: (
+            right("moments")(g.sum(1), y.sum(1) / batches, x, 1))),
+        ("factor or 1/N", "N is that of all batches", lambda g, y, x, batches: (
+            right("moments")(g, y, x, batches) / batches)),
+        where="batches=2",
+    ),
+    *of("scale_channels", 0,
+        ("missing term", "no scale", lambda g, y, x, scale: g * 1),
+        ("wrong term", "the scales of the batches the other way round", lambda g, y, x, scale: (
+            right("scale_channels")(g, y, x, scale[::-1]))),
+        ("special case", "every batch by the first one's scale", lambda g, y, x, scale: (
+            g * scale[0])),
+        ("second order", "the scale is a constant", lambda g, y, x, scale: (
+            right("scale_channels")(g, y, x, stop_gradient(scale)))),
+        where=r"\(6,2\)",
+    ),
+    *of("scale_channels", 1,
+        ("missing term", "the sum of g", lambda g, y, x, scale: g.sum(0)),
+        ("un-broadcast", "only the first row", lambda g, y, x, scale: (g * x)[0]),
+        ("factor or 1/N", "averaged over the batch", lambda g, y, x, scale: (
+            right("scale_channels", 1)(g, y, x, scale) / len(x))),
+        ("second order", "no graph", on_arrays(right("scale_channels", 1))),
+        where=r"\(5,3\)",
     ),
     *of("scale_and_shift", 0,
         ("missing term", "no scale", lambda g, y, x, center, scale, shift: g * 1),

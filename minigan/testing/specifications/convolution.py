@@ -4,7 +4,7 @@ The geometries are those where mistakes show: oblong images and kernels, strides
 odd and even sizes, padding that differs from side to side, dilation, one channel, one picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from math import prod
 from typing import Any
@@ -189,6 +189,26 @@ TRANSPOSED: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
 ]  # fmt: skip
 for images, kernel, options in TRANSPOSED:
     specify("conv2d_transpose", transposed, normal(*images), normal(*kernel), **options)
+
+
+def biased(linear: Callable[..., HostArray]) -> Callable[..., HostArray]:
+    """A function of x and w, and a bias for each of its channels."""
+
+    def affine(x: HostArray, w: HostArray, b: HostArray, **options: Any) -> HostArray:
+        y: HostArray = linear(x, w, **options) + b
+        return y
+
+    return affine
+
+
+specify("biased_conv2d", biased(convolution),
+        normal(2, 4, 4, 1), normal(3, 3, 1, 2), normal(2), strides=2)  # fmt: skip
+specify("biased_conv2d", biased(convolution), normal(1, 7, 8, 1), normal(2, 3, 1, 1), normal(1),
+        dilation=(3, 2), strides=(2, 3), padding="valid")  # fmt: skip
+specify("biased_conv2d_transpose", biased(transposed), normal(1, 2, 3, 2), normal(5, 4, 1, 2),
+        normal(1), strides=2, output_shape=(1, 3, 5, 1))  # fmt: skip
+specify("biased_conv2d_transpose", biased(transposed), normal(2, 3, 2, 1), normal(3, 2, 2, 1),
+        normal(2), padding="valid", dilation=(1, 3))  # fmt: skip
 
 
 # ── patches and pooling ──────────────────────────────────────────────────────────────────────
