@@ -13,8 +13,8 @@ from minigan.autograd.engine import Value, array_of
 from minigan.autograd.ops import (
     log,
     mean,
+    mean_sigmoid_cross_entropy,
     relu,
-    sigmoid_cross_entropy_with_logits,
     softplus,
     sqrt,
     square,
@@ -31,12 +31,12 @@ def real_loss(logits: Value, label: float = 1.0) -> Tensor:
     A label of 0.9 is one-sided smoothing: D is no longer asked to be sure.
     Source: Salimans et al. 2016, "Improved techniques for training GANs", section 3.4.
     """
-    return mean(sigmoid_cross_entropy_with_logits(label, logits))
+    return mean_sigmoid_cross_entropy(label, logits)
 
 
 def fake_loss(logits: Value) -> Tensor:
     """-E log(1 - D(G(z))): the cross-entropy of D's logits for fake pictures with label 0."""
-    return mean(sigmoid_cross_entropy_with_logits(0.0, logits))
+    return mean_sigmoid_cross_entropy(0.0, logits)
 
 
 def discriminator_loss(real_logits: Value, fake_logits: Value) -> Tensor:
@@ -46,7 +46,7 @@ def discriminator_loss(real_logits: Value, fake_logits: Value) -> Tensor:
 
 def generator_loss(fake_logits: Value) -> Tensor:
     """-E log D(G(z)), the non-saturating objective: fake with label 1."""
-    return mean(sigmoid_cross_entropy_with_logits(1.0, fake_logits))
+    return mean_sigmoid_cross_entropy(1.0, fake_logits)
 
 
 def minimax_generator_loss(fake_logits: Value) -> Tensor:

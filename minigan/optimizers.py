@@ -33,7 +33,7 @@ from minigan.kernels.adam import adam_update
 
 Schedule: TypeAlias = Callable[[int], float]  # update number, from 0 -> learning rate
 GradsAndVars: TypeAlias = Sequence[tuple[Any | None, Tensor]]
-LARGE = 2**18  # numbers of a gradient
+LARGE = 2**16  # numbers of a gradient
 
 
 class _Pack:

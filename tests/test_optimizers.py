@@ -315,6 +315,17 @@ def test_a_pack_moves_as_its_variables_would_alone(make, device):
     assert parameters_of(model) == parameters_of(twin)
 
 
+@every_optimizer
+def test_gathered_gradients_move_a_pack_as_those_left_in_place(make, device, monkeypatch):
+    gathered, in_place = small_model(device), small_model(device)
+    for model, large in (gathered, 10**9), (in_place, 1):
+        monkeypatch.setattr("minigan.optimizers.LARGE", large)
+        optimizer = make(learning_rate=0.1)
+        for _ in range(5):
+            optimizer.minimize(loss_of(model), model.parameters())
+    assert parameters_of(gathered) == parameters_of(in_place)
+
+
 def test_variables_become_views_of_one_buffer_and_keep_their_values():
     model = small_model()
     before = parameters_of(model)

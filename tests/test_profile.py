@@ -402,12 +402,12 @@ def test_the_trace_nests_ops_in_modules_and_parts_in_ops(tmp_path):
         assert not stack or end <= stack[-1][1]  # inside of it, not across its end
         stack.append((event["name"], end))
         seen.add(tuple(name for name, _ in stack))
-    assert ("profile", "discriminator", "discriminator.conv2", "conv2d") in seen
-    assert ("profile", "conv2d backward", "conv2d_transpose") in seen
+    assert ("profile", "discriminator", "discriminator.conv2", "biased_conv2d") in seen
+    assert ("profile", "biased_conv2d backward", "conv2d_transpose") in seen
     (update,) = {names for names in seen if names[-1] == "Adam update"}
     assert update == ("profile", "Adam update")
 
-    (backward, *_) = [event for event in complete if event["name"] == "conv2d backward"]
+    (backward, *_) = [event for event in complete if event["name"] == "biased_conv2d backward"]
     assert backward["cat"] == "backward"
     assert backward["args"]["module"].startswith("discriminator.conv")
     assert backward["args"]["line"].startswith("dcgan.py:")

@@ -63,6 +63,7 @@ NUMPY = {
     "maximum": np.maximum,
     "minimum": np.minimum,
     "sigmoid_cross_entropy_with_logits": lambda t, x: np.logaddexp(0, x) - t * x,
+    "mean_sigmoid_cross_entropy": lambda t, x: (np.logaddexp(0, x) - t * x).mean(),
     "where": np.where,
     "sum": np.sum,
     "mean": np.mean,

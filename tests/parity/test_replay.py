@@ -1,13 +1,14 @@
 """The replay itself: on TensorFlow's own traces, and on traces that an independent NumPy
 implementation writes for the other tutorials in the same format."""
 
-import contextlib
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from minigan.gan import players
 
 sys.path.insert(0, str(Path(__file__).parent))
 import numpy_dcgan
@@ -49,9 +50,8 @@ def test_a_wrong_learning_rate_is_noticed():
 
 @pytest.mark.parametrize("path", [IMAGES, TF_LAYERS])
 def test_averages_that_just_move_at_every_pass_are_noticed(path, monkeypatch):
-    monkeypatch.setattr(
-        "minigan.gan.players.moving", lambda norms, times: contextlib.nullcontext()
-    )  # fmt: skip
+    right = players.moving
+    monkeypatch.setattr(players, "moving", lambda norms, *times: right(norms, *[1] * len(times)))
     differences = replay.replay(replay.Trace(path), "float64")
     wrong = {d.what.rsplit("/")[-1] for d in differences if d.relative_error > 1e-8}
     assert {"moving_mean", "moving_variance"} <= wrong

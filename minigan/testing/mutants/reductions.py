@@ -208,6 +208,16 @@ SOFTMAX = [
         ("wrong axis", "summed over all axes", lambda g, y, x: g - exp(y) * g.sum()),
         where=r"\(2,3,4\)",
     ),
+    *of("mean_sigmoid_cross_entropy", 1,
+        ("sign", "label - probabilities", lambda g, y, label, logits: (
+            g * (label - sigmoid(logits)) / logits.size)),
+        ("missing term", "no label", lambda g, y, label, logits: (
+            g * sigmoid(logits) / logits.size)),
+        ("factor or 1/N", "the sum for the mean", lambda g, y, label, logits: (
+            g * (sigmoid(logits) - label))),
+        ("second order", "the sigmoid is a constant", lambda g, y, label, logits: (
+            g * (stop_gradient(sigmoid(logits)) - label) / logits.size)),
+    ),
     *of("sigmoid_cross_entropy_with_logits", 0,
         ("sign", "g logits", lambda g, y, labels, logits: g * logits),
         ("missing term", "0, as for constants", lambda g, y, labels, logits: g * 0),

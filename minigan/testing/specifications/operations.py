@@ -253,6 +253,12 @@ def categorical_cross_entropy(labels: HostArray, logits: HostArray) -> Any:
     return -(labels * log_softmax(logits)).sum(-1)
 
 
+for label in (0.0, 0.9, 1.0):
+    specify(
+        "mean_sigmoid_cross_entropy",
+        lambda label, logits: cross_entropy(label, logits).sum() / logits.size,
+        label, normal(4, 1),
+    )  # fmt: skip
 specify("log_softmax", log_softmax, normal(5))
 specify("log_softmax", log_softmax, normal(2, 3, 4))
 specify("log_softmax", log_softmax, normal(0, 4))
