@@ -9,7 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-BATCH = {"mlp-gan": 128, "mlp-gan-256": 128, "dcgan-28": 64, "dcgan-64": 64}
+BATCH = {
+    "mlp-gan": 128,
+    "mlp-gan-256": 128,
+    "dcgan-28": 64,
+    "dcgan-28-hidden": 64,
+    "dcgan-64": 64,
+}
 TAPS = 25  # of a 5 x 5 kernel
 
 Layers = tuple[list[int], list[int]]  # multiplications for one example: generator, discriminator
@@ -24,13 +30,13 @@ def image_layers(size: int, channels: int) -> Layers:
     return [100 * s16 * 8 * C, *convolutions[::-1]], [*convolutions, s16 * 8 * C]
 
 
+G_28 = [100 * 6272, 7**2 * TAPS * 128 * 64, 14**2 * TAPS * 64]
+CONVOLUTIONS_28 = [14**2 * TAPS * 64, 7**2 * TAPS * 64 * 128]  # of the discriminator
 LAYERS: dict[str, Layers] = {
     "mlp-gan": ([100 * 128, 128 * 784], [784 * 128, 128]),
     "mlp-gan-256": ([100 * 256, 256 * 784], [784 * 256, 256]),
-    "dcgan-28": (
-        [100 * 6272, 7**2 * TAPS * 128 * 64, 14**2 * TAPS * 64],
-        [14**2 * TAPS * 64, 7**2 * TAPS * 64 * 128, 6272 * 1024, 1024 * 2],
-    ),
+    "dcgan-28": (G_28, [*CONVOLUTIONS_28, 6272 * 2]),
+    "dcgan-28-hidden": (G_28, [*CONVOLUTIONS_28, 6272 * 1024, 1024 * 2]),
     "dcgan-64": image_layers(64, 64),
 }
 SIDE = 512  # of the matrices that are multiplied

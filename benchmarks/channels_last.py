@@ -1,4 +1,4 @@
-"""The networks of all four workloads for frameworks whose pictures are (N, H, W, C).
+"""The networks of all workloads for frameworks whose pictures are (N, H, W, C).
 
 JAX and TensorFlow lay kernels out as minigan does, so weights and batches are taken over as they
 are. A network is a function of its weights, by the names that minigan's layers have.
@@ -38,7 +38,7 @@ def game_and_batches(workload: str) -> tuple[Game, list[tuple[np.ndarray, ...]]]
 
     import dcgan_step
 
-    networks = {"dcgan-28": DCGAN28, "dcgan-64": DCGAN64}[workload]
+    networks = DCGAN64 if workload == "dcgan-64" else DCGAN28
     gan, config = dcgan_step.initial_gan(workload), dcgan_step.settings(workload)
     states = gan.generator.state(), gan.discriminator.state()
     adam = config.learning_rate, config.beta1, config.beta2
@@ -87,7 +87,7 @@ class MLP:
 
 
 class DCGAN28:
-    """minigan.gan.dcgan."""
+    """minigan.gan.dcgan, with or without its hidden layer."""
 
     momentum = 0.99
 
@@ -103,7 +103,8 @@ class DCGAN28:
         h = net.leaky(net.norm("norm1", net.conv("conv1", x), 1e-3))
         h = net.leaky(net.norm("norm2", net.conv("conv2", h), 1e-3))
         h = net.reshape(h, (-1, 7 * 7 * 128))
-        h = net.leaky(net.norm("norm3", net.dense("hidden", h), 1e-3))
+        if "hidden.kernel" in net.weights:
+            h = net.leaky(net.norm("norm3", net.dense("hidden", h), 1e-3))
         scores = net.dense("scores", h)
         return scores[:, 1:] - scores[:, :1]
 

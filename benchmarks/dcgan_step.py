@@ -1,10 +1,11 @@
-"""One training step of two DCGANs in minigan and PyTorch, of the smaller one in DeZero and Chainer.
+"""One training step of three DCGANs: minigan, PyTorch; of the small ones DeZero and Chainer, too.
 
 step(x, z_d, z_g) -> (d_loss, g_loss): D moves on pictures x and noise z_d, then G on noise z_g. All
 start from minigan's initial weights; both losses are those before the player's own update.
 
-    dcgan-28   28 x 28 digits, 64 and 128 channels, layers of tf.layers
-    dcgan-64   64 x 64 pictures in 3 colours, 64 to 512 channels, carpedm20's
+    dcgan-28         28 x 28 digits, 64 and 128 channels, layers of tf.layers
+    dcgan-28-hidden  the preset `dcgan`: D has a dense layer of 1,024 besides, before its scores
+    dcgan-64         64 x 64 pictures in 3 colours, 64 to 512 channels, carpedm20's
 """
 
 import builtins
@@ -19,10 +20,21 @@ from typing import Protocol
 import numpy as np
 from channels_first import turned_weights, upside_down
 
+from minigan.autograd.ops import leaky_relu
+from minigan.gan import GAN, OBJECTIVES, Players, dcgan, dcgan_images
+from minigan.gan.dcgan import DCGANDiscriminator, real_ahead
+from minigan.gan.presets import preset
+from minigan.layers import Dense, Module
+from minigan.optimizers import Adam
+
 BATCH, LATENT = 64, 100
 BATCHES = 8  # of pictures and noise, which the contenders go through again and again
 DIGITS = Path(__file__).parents[1] / "minigan/data/embedded/images-idx3-ubyte.gz"
-PRESETS = {"dcgan-28": "dcgan", "dcgan-64": "dcgan-images"}  # whose Adam it is
+PRESETS = {  # whose Adam it is
+    "dcgan-28": "dcgan",
+    "dcgan-28-hidden": "dcgan",
+    "dcgan-64": "dcgan-images",
+}
 
 
 class Contender(Protocol):
@@ -58,15 +70,31 @@ def batches(workload: str) -> list[tuple[np.ndarray, ...]]:
     return list(zip(*(np.split(array, BATCHES) for array in (pictures, *noise)), strict=True))
 
 
-def initial_gan(workload: str):
-    from minigan.gan import dcgan, dcgan_images
+class DirectDiscriminator(Module):
+    """minigan's without the hidden layer: the scores read the flattened last convolution."""
 
-    return dcgan() if workload == "dcgan-28" else dcgan_images()
+    def __init__(self, whole: DCGANDiscriminator) -> None:
+        self.conv1, self.norm1 = whole.conv1, whole.norm1
+        self.conv2, self.norm2 = whole.conv2, whole.norm2
+        self.scores = Dense(2, in_features=7 * 7 * whole.conv2.filters)
+
+    def forward(self, x):
+        h = leaky_relu(self.norm1(self.conv1(x)))
+        h = leaky_relu(self.norm2(self.conv2(h)))
+        return real_ahead(self.scores(h.reshape((len(h), -1))))
+
+
+def initial_gan(workload: str) -> GAN:
+    if workload == "dcgan-64":
+        return dcgan_images()
+    gan = dcgan()
+    if workload == "dcgan-28":
+        players = gan.generator, DirectDiscriminator(gan.discriminator)
+        gan = GAN(*players, gan.latent_size, gan.picture_shape, gan.pixel_range).initialize(0)
+    return gan
 
 
 def settings(workload: str):
-    from minigan.gan.presets import preset
-
     return preset(PRESETS[workload])
 
 
@@ -74,9 +102,6 @@ class Minigan:
     """minigan as `minigan train` calls it."""
 
     def __init__(self, workload: str) -> None:
-        from minigan.gan import OBJECTIVES, Players
-        from minigan.optimizers import Adam
-
         config = settings(workload)
         d_adam, g_adam = (Adam(config.learning_rate, config.beta1, config.beta2) for _ in range(2))
         self.players = Players(initial_gan(workload), OBJECTIVES[config.objective], d_adam, g_adam)
@@ -113,15 +138,17 @@ class TorchEagerFusedAdam(TorchEager):
 
 
 class ChainerLike:
-    """dcgan-28 in Chainer, and in DeZero, which is modelled on it: layers and functions agree.
+    """Both small ones in Chainer, and in DeZero, modelled on it: layers and functions agree.
 
     A subclass has `functions`, `no_grad`, the loss, and how each of the layers is made.
     """
 
     def __init__(self, workload: str) -> None:
         gan, config = initial_gan(workload), settings(workload)
+        self.hidden = workload == "dcgan-28-hidden"
+        reader = "hidden" if self.hidden else "scores"
         self.G = self.network(gan.generator, (7, 7, 128), makers=("project", "norm0"))
-        self.D = self.network(gan.discriminator, (7, 7, 128), readers=("hidden",))
+        self.D = self.network(gan.discriminator, (7, 7, 128), readers=(reader,))
         self.g_adam, self.d_adam = (
             self.adam(config.learning_rate, config.beta1, config.beta2).setup(network)
             for network in (self.G, self.D)
@@ -170,7 +197,8 @@ class ChainerLike:
         h = F.leaky_relu(D.norm1(D.conv1(x)), 0.2)
         h = F.leaky_relu(D.norm2(D.conv2(h)), 0.2)
         h = F.reshape(h, (len(x), -1))
-        h = F.leaky_relu(D.norm3(D.hidden(h)), 0.2)
+        if self.hidden:
+            h = F.leaky_relu(D.norm3(D.hidden(h)), 0.2)
         scores = D.scores(h)
         return scores[:, 1:] - scores[:, :1]
 

@@ -1,4 +1,4 @@
-"""One training step of all four workloads in JAX: the whole step is one function, compiled by jit.
+"""One training step of all workloads in JAX: the whole step is one function, compiled by jit.
 
 It takes what the step changes and returns it anew. Every pass that a player learns from moves its
 network's moving averages once.

@@ -26,7 +26,7 @@ def adam(rounds: int, quick: bool) -> dict[str, dict[str, float]]:
     """Milliseconds of an update of both networks' parameters."""
     from minigan.gan import dcgan, dcgan_images, mlp_gan
 
-    models = {"mlp-gan": mlp_gan(128), "dcgan-28": dcgan(), "dcgan-64": dcgan_images()}
+    models = {"mlp-gan": mlp_gan(128), "dcgan-28-hidden": dcgan(), "dcgan-64": dcgan_images()}
     if quick:
         del models["dcgan-64"]
     results = {}

@@ -80,9 +80,7 @@ class DCGANGenerator(Network):
 
 
 class DCGANDiscriminator(Network):
-    """Digits to logits; a critic has layer norm."""
-
-    readers = ("hidden",)
+    """Digits to logits; hidden 0: no hidden layer; a critic has layer norm."""
 
     def __init__(self, first, second, hidden, critic):
         super().__init__()
@@ -92,14 +90,19 @@ class DCGANDiscriminator(Network):
         self.norm1 = layer_norm(first) if critic else nn.BatchNorm2d(first, **settings)
         self.conv2 = conv(first, second)
         self.norm2 = layer_norm(second) if critic else nn.BatchNorm2d(second, **settings)
-        self.hidden = nn.Linear(7 * 7 * second, hidden)
-        self.norm3 = layer_norm(hidden) if critic else nn.BatchNorm1d(hidden, **settings)
-        self.scores = nn.Linear(hidden, 2)
+        self.hidden = None
+        if hidden:
+            self.hidden = nn.Linear(7 * 7 * second, hidden)
+            self.norm3 = layer_norm(hidden) if critic else nn.BatchNorm1d(hidden, **settings)
+        self.scores = nn.Linear(hidden or 7 * 7 * second, 2)
+        self.readers = ("hidden",) if hidden else ("scores",)
 
     def forward(self, x):
         h = leaky(self.norm1(self.conv1(x)))
         h = leaky(self.norm2(self.conv2(h)))
-        h = leaky(self.norm3(self.hidden(h.flatten(1))))
+        h = h.flatten(1)
+        if self.hidden is not None:
+            h = leaky(self.norm3(self.hidden(h)))
         scores = self.scores(h)
         return scores[:, 1:] - scores[:, :1]
 
@@ -217,9 +220,10 @@ def twin_of(gan: GAN) -> nn.ModuleDict:
     match type(G).__name__:
         case "DCGANGenerator":
             filters = D.conv1.filters, D.conv2.filters
+            hidden = D.hidden.units if hasattr(D, "hidden") else 0
             critic = isinstance(D.norm1, LayerNorm)
             generator = DCGANGenerator(latent_size, G.deconv1.kernel.shape[3], G.deconv1.filters)
-            discriminator = DCGANDiscriminator(*filters, D.hidden.units, critic)
+            discriminator = DCGANDiscriminator(*filters, hidden, critic)
         case "ConditionalGenerator":
             g_filters, d_filters = G.deconv2.filters // 2, D.conv1.filters - gan.classes
             generator = ConditionalGenerator(latent_size, gan.classes, G.project0.units, g_filters)

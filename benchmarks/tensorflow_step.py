@@ -1,4 +1,4 @@
-"""One training step of all four workloads in TensorFlow: the whole step is one tf.function.
+"""One training step of all workloads in TensorFlow: the whole step is one tf.function.
 
 Adam is the kernel that TensorFlow 1 had (ResourceApplyAdam), one for each variable: quicker than
 Keras' own. Every pass that a player learns from moves its network's moving averages once.

@@ -53,7 +53,7 @@ def conv2d(x: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
         y[images] = by_columns(x[images], w, geometry)
 
     with team() as threads:
-        threads.each(work, _blocks(len(x), geometry, w.shape[2] * w.itemsize))
+        threads.each(work, _blocks(len(x), geometry, w.shape[2] * w.itemsize, threads.size))
     return y
 
 
@@ -67,7 +67,7 @@ def conv2d_transpose(g: HostArray, w: HostArray, geometry: Geometry) -> HostArra
         x[images] = form(g[images], w, geometry)
 
     with team() as threads:
-        threads.each(work, _blocks(len(g), geometry, w.shape[2] * w.itemsize))
+        threads.each(work, _blocks(len(g), geometry, w.shape[2] * w.itemsize, threads.size))
     return x
 
 
@@ -91,10 +91,11 @@ def conv2d_filter(x: HostArray, g: HostArray, geometry: Geometry) -> HostArray:
     return w
 
 
-def _blocks(images: int, geometry: Geometry, pixel: int) -> list[slice]:
-    """The images in parts; a pixel of a patch has so many bytes."""
+def _blocks(images: int, geometry: Geometry, pixel: int, least: int = 1) -> list[slice]:
+    """The images in parts, at least so many; a pixel of a patch has so many bytes."""
     patches = prod(geometry.output) * prod(geometry.kernel) * pixel
-    return even_parts(images, -(-images // max(1, BLOCK // patches)))
+    parts = -(-images // max(1, BLOCK // patches))
+    return even_parts(images, min(images, max(parts, least)))
 
 
 def conv2d_transpose_by_planes(g: HostArray, w: HostArray, geometry: Geometry) -> HostArray:

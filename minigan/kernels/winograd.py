@@ -54,7 +54,8 @@ OUTPUTS = 4  # of a tile, in each direction
 WINDOW = len(POINTS) + 1  # points, and the pixels that a tile needs
 TAPS = WINDOW - OUTPUTS + 1
 
-BLOCK = 2**22  # bytes: calls so short that threads wait for the interpreter cost more than cache
+BLOCK = 2**21  # bytes of images: smaller ones make calls so short that threads wait for each other
+KERNEL_BLOCK = 2**23  # bytes of a kernel's values
 MAPPING = 48  # multiplications: 40 were measured
 CHUNK = 2**25  # bytes: of the images whose values at all points are kept at once
 
@@ -272,7 +273,7 @@ def images_to_points(
             values = v[..., images.start * S * C : images.stop * S * C]
             on_both_axes(matrix, matrix, windows, values.transpose(2, 3, 0, 1, 4))
 
-    threads.each(work, _blocks(threads, len(x), height * breadth * S * C * x.itemsize))
+    threads.each(work, _blocks(threads, len(x), height * breadth * S * C * x.itemsize, BLOCK))
 
 
 def points_to_images(threads: Team, m: HostArray, places: Places, y: HostArray) -> None:
@@ -292,7 +293,7 @@ def points_to_images(threads: Team, m: HostArray, places: Places, y: HostArray) 
                 (from_i, to_i), (from_j, to_j) = rows.inside(height, H), columns.inside(breadth, W)
                 y[images, to_i, to_j] = pixels[from_i, from_j, :, s].transpose(2, 0, 1, 3)
 
-    threads.each(work, _blocks(threads, len(y), height * breadth * S * C * y.itemsize))
+    threads.each(work, _blocks(threads, len(y), height * breadth * S * C * y.itemsize, BLOCK))
 
 
 def _windows(x: HostArray, R: int, Q: int, width: int) -> HostArray:
@@ -314,7 +315,7 @@ def kernel_to_points(
                 rows, columns = rows[:, ::-1], columns[:, ::-1]
             on_both_axes(rows.copy(), columns.copy(), taps, values)
 
-    threads.each(work, _blocks(threads, w.shape[-1], u[..., 0].nbytes))
+    threads.each(work, _blocks(threads, w.shape[-1], u[..., 0].nbytes, KERNEL_BLOCK))
 
 
 def points_to_kernel(threads: Team, u: HostArray, tiling: Tiling, w: HostArray) -> None:
@@ -325,7 +326,7 @@ def points_to_kernel(threads: Team, u: HostArray, tiling: Tiling, w: HostArray) 
         for taps, values, rows, columns in _by_phase(tiling, w[..., part], u[..., part]):
             on_both_axes(rows.T.copy(), columns.T.copy(), values, taps)
 
-    threads.each(work, _blocks(threads, w.shape[-1], u[..., 0].nbytes))
+    threads.each(work, _blocks(threads, w.shape[-1], u[..., 0].nbytes, KERNEL_BLOCK))
 
 
 def _by_phase(
@@ -340,9 +341,9 @@ def _by_phase(
         yield taps, values, G[:p, : rows.taps(i)], G[:q, : columns.taps(j)]
 
 
-def _blocks(threads: Team, n: int, itemsize: int) -> list[slice]:
-    """n items in parts that fit into a core's cache, one at least for each thread."""
-    return even_parts(n, min(n, max(threads.size, _ceil(n * itemsize, BLOCK))))
+def _blocks(threads: Team, n: int, itemsize: int, block: int) -> list[slice]:
+    """n items in parts of so many bytes, one at least for each thread."""
+    return even_parts(n, min(n, max(threads.size, _ceil(n * itemsize, block))))
 
 
 # ── the three products ───────────────────────────────────────────────────────────────────────
