@@ -7,18 +7,23 @@
 A GAN's pictures get better and worse from one step to the next: the Fréchet distance of a DCGAN
 was seen to double and halve again within 50 steps. One picture of two runs says little, so both are
 scored every few steps over the last ones, and their mean distances are compared.
+
+PyTorch's twin starts from minigan's initial weights and sees the same pictures, labels and noise:
+the two agree until rounding drives them apart. OPENBLAS_NUM_THREADS and OMP_NUM_THREADS say how
+many threads they use.
 """
 
 import argparse
 import json
-import os
 import tempfile
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+from channels_first import upright, upside_down
 
 PICTURES = 5000
+DRAWN_AT_ONCE = 500
 
 
 class MiniganTraining:
@@ -43,27 +48,83 @@ class MiniganTraining:
 
         labels = labels_in_turn(PICTURES, self.run.gan.classes)
         images = generate(self.run.gan, self.run._latent_noise("score", 0, PICTURES), labels)
-        drawn = {"images": np.round(images * 255).astype(np.uint8)}
-        return drawn if labels is None else {**drawn, "labels": labels.argmax(axis=1)}
+        images = np.round(images * 255).astype(np.uint8)
+        if labels is None:
+            return {"images": images}
+        return {"images": images, "labels": labels.argmax(axis=1)}
 
 
 class PyTorchTraining:
-    """The twin, from the same initial weights, on the same pictures and noise."""
+    """The twin of minigan's networks, on the same pictures, labels and noise."""
 
     def __init__(self, config, run: Path | None) -> None:
-        from train_pytorch import TwinTraining
+        from pytorch_twins import TwinPlayers, twin_of
 
-        self.training = TwinTraining(config)
+        from minigan.gan.assembly import make_gan
+        from minigan.gan.training_data import fitted, load_training_data
+
+        data = load_training_data(config)
+        self.config = fitted(config, data)
+        self.gan = make_gan(self.config)  # for its initial weights
+        self.batches = data.batches(self.gan, config.batch_size, config.seed)
+        self.labels = data.one_hot_labels(self.gan)
+        self.twin = twin_of(self.gan)
+        self.players = TwinPlayers(self.twin, config)
         self.step = 0
 
     def take_step(self) -> None:
-        self.training.take(self.step)
+        """D's further updates, if it has any, then one step of both players."""
+        last = (self.step + 1) * self.config.d_steps - 1  # of the batches of this step
+        for k in range(last - self.config.d_steps + 1, last):
+            self.players.d_step(*self.real(k)[:1], self.noise("noise.discriminator", k))
+        real, *given = self.real(last)
+        d_noise = self.noise("noise.discriminator", last)
+        if self.config.order == "d-once-g-twice":
+            self.players.d_once_g_twice_step(real, d_noise, *given)
+        else:
+            g_noise = self.noise("noise.generator", self.step)
+            self.players.alternating_step(real, d_noise, g_noise)
         self.step += 1
 
+    def real(self, batch: int):
+        """The real pictures of a batch, and their labels if the networks take any."""
+        import torch
+
+        pictures = self.batches.at(batch).reshape(-1, *self.gan.picture_shape)
+        real = torch.from_numpy(upside_down(pictures))
+        if self.labels is None:
+            return (real,)
+        return real, torch.from_numpy(self.labels[self.batches.indices(batch)])
+
+    def noise(self, purpose: str, step: int, count: int | None = None):
+        import torch
+
+        from minigan.gan.sampling import latent_noise
+
+        shape = (count or self.config.batch_size, self.config.latent_size)
+        return torch.from_numpy(latent_noise(self.config.seed, purpose, step, shape))
+
     def draw(self) -> dict[str, np.ndarray]:
-        drawn = self.training.draw(PICTURES)
-        self.training.twin.train()
-        return drawn
+        """Pictures in inference mode, from noise that training has not seen."""
+        import torch
+
+        from minigan.gan.sampling import labels_in_turn
+        from minigan.kernels.threads import even_parts
+
+        labels = labels_in_turn(PICTURES, self.gan.classes)
+        inputs = [self.noise("score", 0, PICTURES)]
+        inputs += [] if labels is None else [torch.from_numpy(labels)]
+        darkest, lightest = self.gan.pixel_range
+        images = np.empty((PICTURES, *self.gan.picture_shape), np.uint8)
+        self.twin.eval()
+        for part in even_parts(PICTURES, PICTURES // DRAWN_AT_ONCE):
+            with torch.no_grad():
+                pixels = upright(self.players.G(*(x[part] for x in inputs)).numpy())
+            images[part] = np.round((pixels - darkest) / (lightest - darkest) * 255)
+        self.twin.train()
+        if labels is None:
+            return {"images": images}
+        return {"images": images, "labels": labels.argmax(axis=1)}
 
 
 class Judge:
@@ -136,14 +197,10 @@ def main() -> None:
     parser.add_argument("--gf-dim", type=int)
     parser.add_argument("--df-dim", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     if options.framework == "compare":
         compare([Path(name) for name in options.names])
         return
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(options.threads)  # read as the libraries are imported
-
     from minigan.gan.presets import preset
 
     chosen = ("data", "steps", "gf_dim", "df_dim", "seed")

@@ -1,18 +1,21 @@
-"""Make docs/dcgan-runs.md and its pictures from finished runs and their twins in PyTorch.
+"""Make docs/dcgan-runs.md and its pictures from finished runs and what they were compared with.
 
 For each preset, with the options below:
 
 minigan train PRESET --data DATA ... --out runs/PRESET
 minigan score runs/PRESET
-python benchmarks/train_pytorch.py PRESET --data DATA ... --out twins/PRESET.npz
-minigan score --images twins/PRESET.npz --data DATA
+python benchmarks/quality.py minigan PRESET --data DATA ... --out quality/PRESET.minigan.json
+python benchmarks/quality.py pytorch PRESET --data DATA ... --out quality/PRESET.pytorch.json
 
-python docs/make_dcgan_runs.py runs twins
+python docs/make_dcgan_runs.py runs quality
 """
 
 import json
 import sys
 from pathlib import Path
+from statistics import mean, stdev
+
+import matplotlib.pyplot as plt
 
 from minigan.gan.run_folder import RunFolder
 from minigan.plotting import read_png, save_losses, save_png
@@ -21,43 +24,45 @@ DOCS = Path(__file__).parent
 
 RUNS = {
     "dcgan": (
-        "minigan train dcgan --data MNIST --steps 1300",
-        "The DCGAN of tf.layers with batch norm: three epochs of MNIST in batches of 128.",
+        "minigan train dcgan --data MNIST --steps 1600",
+        "The DCGAN of tf.layers with batch norm: 3.7 epochs of MNIST in batches of 128.",
     ),
     "dcgan-conditional": (
-        "minigan train dcgan-conditional --data MNIST --steps 1500",
-        "Every layer is told the class; each column was asked for one digit.",
+        "minigan train dcgan-conditional --data MNIST",
+        "Every layer is told the class; each column was asked for one digit. Three epochs.",
     ),
     "dcgan-images": (
-        "minigan train dcgan-images --data EMOJI --gf-dim 32 --df-dim 32 --steps 800",
-        "3,916 pictures of the Noto Color Emoji font (OFL 1.1), 64 x 64 in colour: 13 epochs.",
+        "minigan train dcgan-images --data EMOJI --gf-dim 32 --df-dim 32 --steps 1100",
+        "3,916 pictures of the Noto Color Emoji font (OFL 1.1), 64 x 64 in colour: 18 epochs.",
     ),
     "wgan-gp": (
-        "minigan train wgan-gp --data MNIST --steps 430",
+        "minigan train wgan-gp --data MNIST",
         "A critic with layer norm, held to slopes of 1 by differentiating its own gradient: five "
         "updates of the critic for one of the generator.",
     ),
 }
 INTRODUCTION = """# The DCGANs, trained
 
-Each was trained once, from seed 0, on two CPU cores; and beside it the same networks in PyTorch,
-from the same weights, for as many steps, on the same batches and noise. From the first rounding on
-the two runs part ways, as GAN training does, so what can be compared is how good their pictures
-are: the Fréchet distance of 10,000 pictures to the real ones ([what the numbers mean](score.md)),
-lower is better. *Real* is what real pictures get in their place: about the best there is.
+Each was trained once, from seed 0, on two CPU cores, and so was its twin in PyTorch: the same
+networks, from the same weights, for as many steps, on the same batches and noise. The pictures and
+the first table are those of the last step. The numbers are [those of `minigan score`](score.md):
+the Fréchet distance of 10,000 pictures to the real ones, lower is better; *real* is what real
+pictures get in their place, about the best there is.
 
-Read a single distance with care: while `dcgan-conditional` went on for 105 steps, it went from 46
-to 26, to 48 and to 23. `benchmarks/quality.py` scores both frameworks again and again over the last
-steps, and compares the means. This page is made by `docs/make_dcgan_runs.py`, whose first lines are
-the commands.
+After some steps rounding has driven the twins apart, and a GAN's pictures get better and worse from
+one step to the next. So both were scored again and again over the last steps, and what is compared
+is the mean. `docs/make_dcgan_runs.py` makes this page; its first lines are the commands.
 
 """
 
 
-def section(name: str, command: str, text: str, runs: Path, twins: Path) -> str:
+def section(name: str, command: str, text: str, runs: Path, quality: Path) -> str:
     folder = RunFolder(runs / name)
-    ours = json.loads((folder.path / "score.json").read_text())
-    twin = json.loads((twins / f"{name}.score.json").read_text())
+    score = json.loads((folder.path / "score.json").read_text())
+    ours, twins = (
+        json.loads((quality / f"{name}.{framework}.json").read_text())
+        for framework in ("minigan", "pytorch")
+    )
     save_png(read_png(folder.sample_pictures()[-1]), DOCS / "pictures" / f"{name}.png")
     lines = folder.read_metrics()
     curves = {
@@ -66,32 +71,61 @@ def section(name: str, command: str, text: str, runs: Path, twins: Path) -> str:
     }
     steps = [line["step"] for line in lines]
     save_losses(DOCS / "pictures" / f"{name}-losses.png", steps, curves, title=name)
-    columns = {"minigan": ours["pictures"], "PyTorch": twin["pictures"], "real": ours["real"]}
-    ratio = ours["pictures"]["frechet_distance"] / twin["pictures"]["frechet_distance"]
+    save_distances(DOCS / "pictures" / f"{name}-quality.png", ours, twins)
     return "\n".join([
         f"## `{command}`", "", text, "",
         f"![samples of {name}](pictures/{name}.png)", "",
         f"![losses of {name}](pictures/{name}-losses.png)", "",
-        "| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns),
-        *rows(columns), "",
-        f"minigan's distance is {ratio:.2f} times PyTorch's.", "",
+        "| the last step | minigan | real |", "|---|---:|---:|", *rows(score), "",
+        comparison(ours, twins), "",
+        f"![Fréchet distances of {name} and its twin](pictures/{name}-quality.png)", "",
     ])  # fmt: skip
 
 
-def rows(columns: dict[str, dict]) -> list[str]:
+def rows(score: dict[str, dict]) -> list[str]:
+    columns = score["pictures"], score["real"]
     table = [("Fréchet distance", "frechet_distance", "{:.4g}"),
              ("class coverage", "class_coverage", "{:.3f}"),
              ("shows the asked-for digit", "class_share", "{:.1%}")]  # fmt: skip
     return [
-        f"| {title} | " + " | ".join(form.format(c[key]) for c in columns.values()) + " |"
+        f"| {title} | " + " | ".join(form.format(c[key]) for c in columns) + " |"
         for title, key, form in table
-        if all(c[key] is not None for c in columns.values())
+        if all(c[key] is not None for c in columns)
     ]
 
 
-def main(runs: str, twins: str) -> None:
-    scored = [name for name in RUNS if (Path(runs) / name / "score.json").exists()]
-    sections = [section(name, *RUNS[name], Path(runs), Path(twins)) for name in scored]
+def comparison(ours: list[dict], twins: list[dict]) -> str:
+    a, b = ([score["frechet_distance"] for score in scores] for scores in (ours, twins))
+    first, last = ours[0]["step"], ours[-1]["step"]
+    text = (
+        f"Steps {first:,} to {last:,}, {len(a)} scores: minigan {mean(a):.4g} +- {error(a):.2g}, "
+        f"PyTorch {mean(b):.4g} +- {error(b):.2g}: **{mean(a) / mean(b):.2f}** times its distance."
+    )
+    if "class_share" in ours[0]:
+        shares = [mean(score["class_share"] for score in scores) for scores in (ours, twins)]
+        text += " The asked-for digit: minigan {:.1%}, PyTorch {:.1%}.".format(*shares)
+    return text
+
+
+def error(distances: list[float]) -> float:
+    """The standard error of their mean, as if they did not depend on each other."""
+    return stdev(distances) / len(distances) ** 0.5
+
+
+def save_distances(path: Path, ours: list[dict], twins: list[dict]) -> None:
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    for name, scores in (("minigan", ours), ("PyTorch", twins)):
+        distances = [score["frechet_distance"] for score in scores]
+        axes.plot([score["step"] for score in scores], distances, "o-", markersize=3, label=name)
+    axes.set(xlabel="step", ylabel="Fréchet distance")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def main(runs: str, quality: str) -> None:
+    sections = [section(name, *RUNS[name], Path(runs), Path(quality)) for name in RUNS]
     (DOCS / "dcgan-runs.md").write_text(INTRODUCTION + "\n".join(sections))
 
 
