@@ -71,31 +71,78 @@ class Matrices(NamedTuple):
 
 
 @cache
-def matrices(dtype: Any) -> Matrices:
+def matrices(dtype: Any, outputs: int = OUTPUTS) -> Matrices:
     """G evaluates at the points; AT is the transpose of evaluating, BT that of interpolating.
+
+    For fewer outputs the last points are left out: their rows of BT and columns of AT are 0. At the
+    others G stays as it is, so that all tiles meet the same values of the kernel.
 
     >>> AT, G, BT = matrices("float64")
     >>> taps, pixels = np.array([1, 10, 100]), np.array([1, 2, 3, 4, 5, 6])
     >>> (AT @ ((G @ taps) * (BT @ pixels))).round(9)
     array([321., 432., 543., 654.])
+    >>> AT, G, BT = matrices("float64", 2)
+    >>> (AT @ ((G @ taps) * (BT @ pixels))).round(9)
+    array([321., 432.,   0.,   0.])
     """
     AT, G, BT = np.zeros((OUTPUTS, WINDOW)), np.zeros((WINDOW, TAPS)), np.zeros((WINDOW, WINDOW))
+    points = POINTS[: outputs + TAPS - 2]
     for i, point in enumerate(POINTS):
-        others = [other for other in POINTS if other != point]
-        AT[:, i] = point ** np.arange(OUTPUTS)
-        G[i] = point ** np.arange(TAPS) / prod(point - other for other in others)
-        BT[i, :-1] = np.poly(others)[::-1]  # the coefficients of the product of all x - other
-    AT[-1, -1] = G[-1, -1] = 1
-    BT[-1] = np.poly(POINTS)[::-1]
-    # BT's rows are brought to the same size by powers of two, which cost no accuracy
-    scale = 2 ** np.floor(np.log2(np.abs(BT).max(axis=1, keepdims=True)))
-    return Matrices(AT.astype(dtype), (G * scale).astype(dtype), (BT / scale).astype(dtype))
+        G[i] = point ** np.arange(TAPS) / _distance(point, POINTS)
+    for i, point in enumerate(points):
+        AT[:outputs, i] = point ** np.arange(outputs)
+        others = [other for other in points if other != point]
+        interpolation = np.poly(others)[::-1] / _distance(point, points)  # from the lowest power
+        BT[i, : len(points)] = interpolation * _distance(point, POINTS)
+    AT[outputs - 1, -1] = G[-1, -1] = 1
+    BT[-1, : len(points) + 1] = np.poly(points)[::-1]
+    return Matrices(AT.astype(dtype), G.astype(dtype), BT.astype(dtype))
+
+
+def _distance(point: float, points: Sequence[float]) -> float:
+    """The product of the distances to all the others."""
+    return prod(point - other for other in points if other != point)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles along an axis, of OUTPUTS each; the last one may have fewer."""
+
+    length: int
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return _ceil(self.length, OUTPUTS)
+
+    def at(self, p: int) -> int:
+        """How many have a value at a point."""
+        return self.count - (self._last < p < WINDOW - 1)
+
+    @property
+    def _last(self) -> int:
+        return self.length - OUTPUTS * (self.count - 1)
+
+    def from_points(self, dtype: Any) -> HostArray:
+        """Each tile's AT: (tiles, OUTPUTS, WINDOW)."""
+        return _of_tiles(dtype, self.count, self._last).AT
+
+    def to_points(self, dtype: Any) -> HostArray:
+        """Each tile's BT: (tiles, WINDOW, WINDOW)."""
+        return _of_tiles(dtype, self.count, self._last).BT
+
+
+@cache
+def _of_tiles(dtype: Any, count: int, last: int) -> Matrices:
+    """Those of so many tiles, of which the last one has so many outputs; G is common."""
+    each = [matrices(dtype)] * (count - 1) + [matrices(dtype, last)]
+    return Matrices(np.stack([a.AT for a in each]), each[0].G, np.stack([a.BT for a in each]))
 
 
 def on_both_axes(rows: HostArray, columns: HostArray, x: HostArray, y: HostArray) -> None:
     """y[..., p, q, :] = sum of rows[p, i] * columns[q, j] * x[..., i, j, :]."""
     *batch, _, n, length = x.shape
-    with workspace(x.dtype, (*batch, n, len(rows), length)) as (half,):
+    with workspace(x.dtype, (*batch, n, rows.shape[-2], length)) as (half,):
         np.matmul(rows, x.swapaxes(-3, -2), out=half)
         np.matmul(columns, half.swapaxes(-3, -2), out=y)
 
@@ -117,6 +164,7 @@ class Place(NamedTuple):
         return slice(start, stop), slice(self.first + start * self.step, end, self.step)
 
 
+Grid: TypeAlias = tuple[Tiles, Tiles]  # of rows and of columns
 Places: TypeAlias = Sequence[tuple[Place, Place]]  # rows and columns of each phase
 EVERYWHERE: Places = [(Place(0, 1), Place(0, 1))]  # one phase, and that is the image
 
@@ -186,15 +234,14 @@ class Tiling:
         return [(i, j) for i, j in order if i < self.rows.stride and j < self.columns.stride]
 
     @property
-    def tiles(self) -> tuple[int, int]:
-        """R, Q for the output."""
-        return _ceil(self.rows.output, OUTPUTS), _ceil(self.columns.output, OUTPUTS)
+    def tiles(self) -> Grid:
+        """Those of the output."""
+        return Tiles(self.rows.output), Tiles(self.columns.output)
 
     @property
-    def gradient_tiles(self) -> tuple[int, int]:
-        """R, Q for each phase of the image."""
-        rows, columns = self.rows.windows(), self.columns.windows()
-        return _ceil(len(rows), OUTPUTS), _ceil(len(columns), OUTPUTS)
+    def gradient_tiles(self) -> Grid:
+        """Those of each phase of the image."""
+        return Tiles(len(self.rows.windows())), Tiles(len(self.columns.windows()))
 
     def kernel_shape(self, inputs: int, outputs: int) -> tuple[int, ...]:
         """A kernel's values at the points."""
@@ -216,10 +263,13 @@ class Tiling:
 
     def cost(self, images: int, inputs: int, outputs: int) -> int:
         """In multiplications; to take a number to a point, or back, takes the time of MAPPING."""
-        products: int = sum(k.stop - k.start for *_, k in self.products(1))
-        tiles, phases = images * prod(self.tiles), len(self.phases)
+        rows, columns = self.tiles
+        products: int = sum(
+            rows.at(p) * columns.at(q) * (k.stop - k.start) for p, q, k in self.products(1)
+        )
+        tiles, phases = images * rows.count * columns.count, len(self.phases)
         mapped = phases * inputs * outputs + tiles * (phases * inputs + outputs)
-        return tiles * inputs * outputs * products + MAPPING * WINDOW**2 * mapped
+        return images * inputs * outputs * products + MAPPING * WINDOW**2 * mapped
 
     def places(self) -> Places:
         """The phases of the image."""
@@ -252,45 +302,52 @@ def possible(geometry: Geometry) -> bool:
 
 
 def images_to_points(
-    threads: Team, matrix: HostArray, x: HostArray, places: Places, v: HostArray
-) -> None:
-    """The values of each window: (N, H, W, C) -> (WINDOW, WINDOW, R, Q, N * S * C)."""
+    threads: Team, rows: HostArray, columns: HostArray,
+    x: HostArray, places: Places, v: HostArray,
+) -> None:  # fmt: skip
+    """The values of each window: (N, H, W, C) -> (WINDOW, WINDOW, R, Q, N * S * C).
+
+    rows, columns  what takes a tile's pixels to the points: (R or Q, WINDOW, pixels)
+    """
     _, H, W, C = x.shape
     *_, R, Q, _ = v.shape
-    S, width = len(places), matrix.shape[1]
+    S, width = len(places), rows.shape[2]
     height, breadth = OUTPUTS * (R - 1) + width, OUTPUTS * (Q - 1) + width
 
     def work(images: slice) -> None:
         N = images.stop - images.start
         with workspace(x.dtype, (height, breadth, N, S, C)) as (padded,):
-            for s, (rows, columns) in enumerate(places):
-                (to_i, from_i), (to_j, from_j) = rows.inside(height, H), columns.inside(breadth, W)
+            for s, (i, j) in enumerate(places):
+                (to_i, from_i), (to_j, from_j) = i.inside(height, H), j.inside(breadth, W)
                 phase = padded[:, :, :, s]
                 phase[: to_i.start] = phase[to_i.stop :] = 0
                 phase[:, : to_j.start] = phase[:, to_j.stop :] = 0
                 phase[to_i, to_j] = x[images, from_i, from_j].transpose(1, 2, 0, 3)
             windows = _windows(padded.reshape(height, breadth, N * S * C), R, Q, width)
             values = v[..., images.start * S * C : images.stop * S * C]
-            on_both_axes(matrix, matrix, windows, values.transpose(2, 3, 0, 1, 4))
+            values = values.transpose(2, 3, 0, 1, 4)
+            on_both_axes(rows[:, None, None], columns[:, None], windows, values)
 
     threads.each(work, _blocks(threads, len(x), height * breadth * S * C * x.itemsize, BLOCK))
 
 
-def points_to_images(threads: Team, m: HostArray, places: Places, y: HostArray) -> None:
+def points_to_images(
+    threads: Team, tiles: Grid, m: HostArray, places: Places, y: HostArray
+) -> None:
     """The adjoint, by AT: (WINDOW, WINDOW, R, Q, N * S * C) -> (N, H, W, C)."""
     _, H, W, C = y.shape
     *_, R, Q, _ = m.shape
-    S, AT = len(places), matrices(y.dtype).AT
+    S, (rows, columns) = len(places), (axis.from_points(y.dtype) for axis in tiles)
     height, breadth = OUTPUTS * R, OUTPUTS * Q
 
     def work(images: slice) -> None:
         N = images.stop - images.start
-        with workspace(y.dtype, (R, OUTPUTS, Q, OUTPUTS, N * S * C)) as (tiles,):
-            values = m[..., images.start * S * C : images.stop * S * C]
-            on_both_axes(AT, AT, values.transpose(2, 3, 0, 1, 4), tiles.swapaxes(1, 2))
-            pixels = tiles.reshape(height, breadth, N, S, C)
-            for s, (rows, columns) in enumerate(places):
-                (from_i, to_i), (from_j, to_j) = rows.inside(height, H), columns.inside(breadth, W)
+        with workspace(y.dtype, (R, OUTPUTS, Q, OUTPUTS, N * S * C)) as (pixels,):
+            values = m[..., images.start * S * C : images.stop * S * C].transpose(2, 3, 0, 1, 4)
+            on_both_axes(rows[:, None, None], columns[:, None], values, pixels.swapaxes(1, 2))
+            pixels = pixels.reshape(height, breadth, N, S, C)
+            for s, (i, j) in enumerate(places):
+                (from_i, to_i), (from_j, to_j) = i.inside(height, H), j.inside(breadth, W)
                 y[images, to_i, to_j] = pixels[from_i, from_j, :, s].transpose(2, 0, 1, 3)
 
     threads.each(work, _blocks(threads, len(y), height * breadth * S * C * y.itemsize, BLOCK))
@@ -354,83 +411,106 @@ def _blocks(threads: Team, n: int, itemsize: int, block: int) -> list[slice]:
 
 def conv2d(x: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
     """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
-    tiling, BT = Tiling.of(geometry), matrices(x.dtype).BT
+    tiling = Tiling.of(geometry)
+    tiles = tiling.tiles
+    rows, columns = (axis.to_points(x.dtype) for axis in tiles)
     y = np.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
     with team() as threads, workspace(x.dtype, tiling.kernel_shape(*w.shape[2:])) as (u,):
         kernel_to_points(threads, w, tiling, u)
-        for images, v, m in _chunks(len(x), tiling.tiles, u):
-            images_to_points(threads, BT, x[images], tiling.places(), v)
-            _multiply(threads, _to_output, tiling, v, u, m)
-            points_to_images(threads, m, EVERYWHERE, y[images])
+        for images, v, m in _chunks(len(x), tiles, u):
+            images_to_points(threads, rows, columns, x[images], tiling.places(), v)
+            _multiply(threads, _to_output, tiling, tiles, v, u, m)
+            points_to_images(threads, tiles, m, EVERYWHERE, y[images])
     return y
 
 
 def conv2d_transpose(g: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
     """(N, H', W', O), (KH, KW, I, O) -> (N, H, W, I)."""
-    tiling, BT = Tiling.of(geometry), matrices(g.dtype).BT
+    tiling = Tiling.of(geometry)
+    tiles = tiling.gradient_tiles
+    rows, columns = (axis.to_points(g.dtype) for axis in tiles)
     x = np.empty((len(g), *geometry.image, w.shape[2]), g.dtype)
     with team() as threads, workspace(g.dtype, tiling.kernel_shape(*w.shape[2:])) as (u,):
         kernel_to_points(threads, w, tiling, u, backwards=True)
-        for images, v, m in _chunks(len(g), tiling.gradient_tiles, u):
-            images_to_points(threads, BT, g[images], tiling.window_places(), m)
-            _multiply(threads, _to_image, tiling, v, u, m)
-            points_to_images(threads, v, tiling.gradient_places(), x[images])
+        for images, v, m in _chunks(len(g), tiles, u):
+            images_to_points(threads, rows, columns, g[images], tiling.window_places(), m)
+            _multiply(threads, _to_image, tiling, tiles, v, u, m)
+            points_to_images(threads, tiles, v, tiling.gradient_places(), x[images])
     return x
 
 
 def conv2d_filter(x: HostArray, g: HostArray, geometry: Geometry) -> HostArray:
     """(N, H, W, I), (N, H', W', O) -> (KH, KW, I, O)."""
-    tiling, (AT, _, BT) = Tiling.of(geometry), matrices(x.dtype)
+    tiling = Tiling.of(geometry)
+    tiles = tiling.tiles
+    rows, columns = (axis.to_points(x.dtype) for axis in tiles)
+    g_rows, g_columns = (axis.from_points(x.dtype).transpose(0, 2, 1).copy() for axis in tiles)
     w = np.empty((*geometry.kernel, x.shape[3], g.shape[3]), x.dtype)
     with team() as threads, workspace(x.dtype, tiling.kernel_shape(*w.shape[2:])) as (u,):
-        for images, v, m in _chunks(len(x), tiling.tiles, u):
-            images_to_points(threads, BT, x[images], tiling.places(), v)
-            images_to_points(threads, AT.T.copy(), g[images], EVERYWHERE, m)
-            _multiply(threads, _add_to_kernel if images.start else _to_kernel, tiling, v, u, m)
+        for images, v, m in _chunks(len(x), tiles, u):
+            images_to_points(threads, rows, columns, x[images], tiling.places(), v)
+            images_to_points(threads, g_rows, g_columns, g[images], EVERYWHERE, m)
+            step = _add_to_kernel if images.start else _to_kernel
+            _multiply(threads, step, tiling, tiles, v, u, m)
         points_to_kernel(threads, u, tiling, w)
     return w
 
 
-def _to_output(v: HostArray, u: HostArray, m: HostArray, k: slice) -> None:
-    np.matmul(v[:, k], u[k], out=m)
+Where: TypeAlias = tuple[slice, slice]  # the tiles that are there: rows of them, numbers in one
 
 
-def _to_image(v: HostArray, u: HostArray, m: HostArray, k: slice) -> None:
-    v[:, : k.start] = v[:, k.stop :] = 0
-    np.matmul(m, u[k].T, out=v[:, k])
+def _to_output(v: HostArray, u: HostArray, m: HostArray, there: Where, k: slice) -> None:
+    if m[there].size < m.size:
+        m[:] = 0
+    np.matmul(v[there][..., k], u[k], out=m[there])
 
 
-def _to_kernel(v: HostArray, u: HostArray, m: HostArray, k: slice) -> None:
-    np.matmul(v[:, k].T, m, out=u[k])
+def _to_image(v: HostArray, u: HostArray, m: HostArray, there: Where, k: slice) -> None:
+    if m[there].size < m.size:
+        v[:] = 0
+    v[..., : k.start] = v[..., k.stop :] = 0
+    np.matmul(m[there], u[k].T, out=v[there][..., k])
 
 
-def _add_to_kernel(v: HostArray, u: HostArray, m: HostArray, k: slice) -> None:
-    u[k] += v[:, k].T @ m
+def _to_kernel(v: HostArray, u: HostArray, m: HostArray, there: Where, k: slice) -> None:
+    first, others = (slice(1), there[1]), (slice(1, there[0].stop), there[1])
+    np.matmul(v[first][0, :, k].T, m[first][0], out=u[k])
+    _add_to_kernel(v, u, m, others, k)
+
+
+def _add_to_kernel(v: HostArray, u: HostArray, m: HostArray, there: Where, k: slice) -> None:
+    for x, g in zip(v[there], m[there], strict=True):
+        u[k] += x[:, k].T @ g
 
 
 def _multiply(
-    threads: Team, step: Callable[..., None], tiling: Tiling,
+    threads: Team, step: Callable[..., None], tiling: Tiling, tiles: Grid,
     v: HostArray, u: HostArray, m: HostArray,
 ) -> None:  # fmt: skip
-    """The step at each pair of points, on the columns k of v that have a product there."""
+    """The step at each pair of points: on the tiles, and the columns k of v, that are there."""
     S, I, O = u.shape[2:]  # noqa: E741
-    pairs = WINDOW, WINDOW
-    v, u, m = v.reshape(*pairs, -1, S * I), u.reshape(*pairs, S * I, O), m.reshape(*pairs, -1, O)
+    rows, columns = tiles
+    tile = v[0, 0, 0, 0].size // (S * I)  # as many numbers as there are images
 
     def work(pair: tuple[int, int, slice]) -> None:
         p, q, k = pair
-        step(v[p, q], u[p, q], m[p, q], k)
+        R, Q = rows.at(p), columns.at(q)
+        if columns.count == Q:  # all rows of tiles are neighbours: one product
+            lines, there = 1, (slice(None), slice(R * Q * tile))
+        else:
+            lines, there = rows.count, (slice(R), slice(Q * tile))
+        v_lines, m_lines = v[p, q].reshape(lines, -1, S * I), m[p, q].reshape(lines, -1, O)
+        step(v_lines, u[p, q].reshape(S * I, O), m_lines, there, k)
 
     threads.each(work, tiling.products(I))
 
 
-def _chunks(
-    n: int, tiles: tuple[int, int], u: HostArray
-) -> Iterator[tuple[slice, HostArray, HostArray]]:
+def _chunks(n: int, tiles: Grid, u: HostArray) -> Iterator[tuple[slice, HostArray, HostArray]]:
     """n images in parts that fit into the workspace, with v and m for each."""
     S, I, O = u.shape[2:]  # noqa: E741
-    image = WINDOW**2 * prod(tiles) * (S * I + O) * u.itemsize  # bytes
+    R, Q = (axis.count for axis in tiles)
+    image = WINDOW**2 * R * Q * (S * I + O) * u.itemsize  # bytes
     for images in even_parts(n, _ceil(n, max(1, CHUNK // image))):
-        N, points = images.stop - images.start, (WINDOW, WINDOW, *tiles)
+        N, points = images.stop - images.start, (WINDOW, WINDOW, R, Q)
         with workspace(u.dtype, (*points, N * S * I), (*points, N * O)) as (v, m):
             yield images, v, m

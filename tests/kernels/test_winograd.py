@@ -99,9 +99,19 @@ def test_views_of_larger_arrays(name):
 
 def test_multiplications_of_a_5x5_convolution_with_strides_of_2():
     """The docstring's 121 for 4 x 4 outputs."""
-    tiling = winograd.Tiling.of(Geometry.of((8, 8), 5, 2, "same"))
-    assert tiling.tiles == (1, 1)
-    assert sum(k.stop - k.start for *_, k in tiling.products(1)) == 121
+    assert multiplications(8) == 121
+
+
+def test_a_last_tile_of_3_outputs_takes_a_point_less():
+    """The docstring's 400 for 7 x 7 outputs."""
+    assert multiplications(14) == 400
+
+
+def multiplications(pixels):
+    """Of one pair of channels, for images of so many rows and columns."""
+    tiling = winograd.Tiling.of(Geometry.of((pixels, pixels), 5, 2, "same"))
+    rows, columns = tiling.tiles
+    return sum(rows.at(p) * columns.at(q) * (k.stop - k.start) for p, q, k in tiling.products(1))
 
 
 @pytest.mark.parametrize(
