@@ -89,8 +89,8 @@ def initial_gan(workload: str) -> GAN:
         return dcgan_images()
     gan = dcgan()
     if workload == "dcgan-28":
-        players = gan.generator, DirectDiscriminator(gan.discriminator)
-        gan = GAN(*players, gan.latent_size, gan.picture_shape, gan.pixel_range).initialize(0)
+        networks = gan.generator, DirectDiscriminator(gan.discriminator)
+        gan = GAN(*networks, gan.latent_size, gan.picture_shape, gan.pixel_range).initialize(0)
     return gan
 
 

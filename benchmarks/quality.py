@@ -57,7 +57,7 @@ class MiniganTraining:
 class PyTorchTraining:
     """The twin of minigan's networks, on the same pictures, labels and noise."""
 
-    def __init__(self, config, run: Path | None) -> None:
+    def __init__(self, config) -> None:
         from pytorch_twins import TwinPlayers, twin_of
 
         from minigan.gan.assembly import make_gan
@@ -201,12 +201,19 @@ def main() -> None:
     if options.framework == "compare":
         compare([Path(name) for name in options.names])
         return
+    if options.out is None:
+        parser.error("--out says where the scores go")
+    if options.run and options.framework == "pytorch":
+        parser.error("--run is minigan's: a twin begins at the start")
     from minigan.gan.presets import preset
 
     chosen = ("data", "steps", "gf_dim", "df_dim", "seed")
     config = preset(options.names[0]).with_options(**{k: getattr(options, k) for k in chosen})
-    kind = MiniganTraining if options.framework == "minigan" else PyTorchTraining
-    scores = train(kind(config, options.run), config, options.last, options.every)
+    if options.framework == "minigan":
+        training = MiniganTraining(config, options.run)
+    else:
+        training = PyTorchTraining(config)
+    scores = train(training, config, options.last, options.every)
     options.out.write_text(json.dumps(scores, indent=1) + "\n")
 
 

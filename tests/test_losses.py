@@ -6,7 +6,7 @@ import pytest
 import minigan
 from minigan import backend, losses
 from minigan.autograd import Tensor, grad, no_grad, ops
-from minigan.errors import GraphError
+from minigan.errors import GraphError, ShapeError
 from minigan.losses import (
     discriminator_loss,
     generator_loss,
@@ -151,3 +151,9 @@ def test_every_loss_is_in_the_package():
     }
     assert own <= set(minigan.__all__)
     assert all(getattr(minigan, name) is getattr(losses, name) for name in own)
+
+
+def test_labels_for_each_example_are_refused():
+    """They would be averaged over as many as they broadcast to."""
+    with pytest.raises(ShapeError, match=r"Try: mean\(sigmoid_cross_entropy_with_logits"):
+        losses.real_loss(np.ones((3, 1)), label=np.ones(3))

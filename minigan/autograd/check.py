@@ -174,12 +174,13 @@ def _require_numbers_without_a_graph(subject: Subject) -> None:
     """The numbers come from f itself, unrecorded: from values alone, not from gradients in it."""
     subject.pull(subject.points)  # an f that fails at any rate says why
     try:
-        subject.on_arrays(subject.points)
+        if subject.on_arrays(subject.points).dtype == object:
+            raise TypeError("the answer is grad()'s None")
     except Exception as error:
         raise ConfigError(
-            f"{subject.name} takes a gradient itself, which numbers can't follow: they come from "
-            f"its values alone, without a graph. Try: reference=g, with g the same function of "
-            f"arrays by a formula without grad()."
+            f"{subject.name} can't do without a graph; perhaps it takes a gradient itself, which "
+            f"numbers can't follow: they come from its values alone. Try: reference=g, with g the "
+            f"same function of arrays by a formula without grad()."
         ) from error
 
 

@@ -227,7 +227,7 @@ class Players:
         Batch norm still normalises each by its own statistics, and remembers those of real ones
         first.
         """
-        if self.d_norms and len(real) != len(fake):
+        if len(real) != len(fake) and any(norm.training for norm in self.d_norms):
             raise ShapeError(
                 f"there are {len(real)} real pictures and {len(fake)} fake ones, but a "
                 f"discriminator with batch norm judges as many of each. Try: noise of "

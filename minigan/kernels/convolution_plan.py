@@ -23,7 +23,7 @@ SMALL = 2**21  # multiplications: they take less time than to hand work to a thr
 
 
 @cache
-def form(geometry: Geometry, images: int, inputs: int, outputs: int, dtype: Any) -> str:
+def form(geometry: Geometry, images: int, inputs: int, outputs: int, *dtypes: Any) -> str:
     """The name of the form; one geometry has the same in all three products.
 
     >>> form(Geometry.of((32, 32), 5, 2, "same"), 64, 64, 128, np.dtype("float32"))
@@ -31,7 +31,7 @@ def form(geometry: Geometry, images: int, inputs: int, outputs: int, dtype: Any)
     """
     pairs = images * inputs * outputs
     multiplications = pairs * prod(geometry.output) * prod(geometry.kernel)
-    if dtype != np.float32 or multiplications < SMALL:
+    if {*dtypes} != {np.dtype("float32")} or multiplications < SMALL:
         return "plain"
     if not winograd.possible(geometry):
         return "columns"
@@ -61,19 +61,19 @@ CONV2D_FILTER = {
 @plain.conv2d.register(np.ndarray)
 def conv2d(x: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
     """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
-    chosen = form(geometry, len(x), w.shape[2], w.shape[3], np.result_type(x, w))
+    chosen = form(geometry, len(x), w.shape[2], w.shape[3], x.dtype, w.dtype)
     return CONV2D[chosen](x, w, geometry)
 
 
 @plain.conv2d_transpose.register(np.ndarray)
 def conv2d_transpose(g: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
     """(N, H', W', O), (KH, KW, I, O) -> (N, H, W, I)."""
-    chosen = form(geometry, len(g), w.shape[2], w.shape[3], np.result_type(g, w))
+    chosen = form(geometry, len(g), w.shape[2], w.shape[3], g.dtype, w.dtype)
     return CONV2D_TRANSPOSE[chosen](g, w, geometry)
 
 
 @plain.conv2d_filter.register(np.ndarray)
 def conv2d_filter(x: HostArray, g: HostArray, geometry: Geometry) -> HostArray:
     """(N, H, W, I), (N, H', W', O) -> (KH, KW, I, O)."""
-    chosen = form(geometry, len(x), x.shape[3], g.shape[3], np.result_type(x, g))
+    chosen = form(geometry, len(x), x.shape[3], g.shape[3], x.dtype, g.dtype)
     return CONV2D_FILTER[chosen](x, g, geometry)

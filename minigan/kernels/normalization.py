@@ -149,7 +149,7 @@ def _blocks(x: Array, batches: int) -> list[tuple[int, slice]]:
 
 def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
     """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
-    rows, channels = min(_height(x), len(x)), x.shape[1]
+    rows, channels = min(_height(x), -(-len(x) // batches)), x.shape[1]
     matrix = vector.reshape(batches, 1, channels)
     return np.broadcast_to(matrix, (batches, rows, channels)).copy()
 

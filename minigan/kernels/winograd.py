@@ -510,7 +510,7 @@ def _chunks(n: int, tiles: Grid, u: HostArray) -> Iterator[tuple[slice, HostArra
     S, I, O = u.shape[2:]  # noqa: E741
     R, Q = (axis.count for axis in tiles)
     image = WINDOW**2 * R * Q * (S * I + O) * u.itemsize  # bytes
-    for images in even_parts(n, _ceil(n, max(1, CHUNK // image))):
+    for images in even_parts(n, _ceil(n, max(1, CHUNK // max(1, image)))):
         N, points = images.stop - images.start, (WINDOW, WINDOW, R, Q)
         with workspace(u.dtype, (*points, N * S * I), (*points, N * O)) as (v, m):
             yield images, v, m

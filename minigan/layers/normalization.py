@@ -155,9 +155,9 @@ class BatchNorm(Normalization):
     def _check_batch(self, x: Value) -> None:
         if x.size < 2 * x.shape[-1] * len(self.moves):
             raise ShapeError(
-                f"{self.label()}: x {x.shape} has fewer than 2 values per channel, so its variance "
-                f"says nothing. Try: a batch of at least 2, or eval(), which normalises by the "
-                f"moving averages."
+                f"{self.label()}: x {x.shape} has fewer than 2 values per channel in a batch, so "
+                f"its variance says nothing. Try: a batch of at least 2, or eval(), which "
+                f"normalises by the moving averages."
             )
 
     def _remember(self, count: int, mean: Array, variance: Array) -> None:

@@ -303,10 +303,20 @@ def squared_slope_by_formula(x):
 
 
 def test_a_gradient_inside_needs_a_reference():
-    with pytest.raises(ConfigError, match="squared_slope takes a gradient itself") as caught:
+    said = "squared_slope can't do without a graph; perhaps it takes a gradient itself"
+    with pytest.raises(ConfigError, match=said) as caught:
         check_gradients(squared_slope, normal(3))
     assert "Try: reference=" in str(caught.value)
     check_gradients(squared_slope, normal(3), reference=squared_slope_by_formula)
+
+
+def test_so_does_a_gradient():
+    def slope(x):
+        return mg.grad(mg.sum(x * x * x), x, create_graph=True)[0]
+
+    with pytest.raises(ConfigError, match="reference="):
+        check_gradients(slope, normal(3))
+    check_gradients(slope, normal(3), reference=lambda x: 3 * x * x)
 
 
 def test_a_penalty_on_a_module_needs_a_reference():

@@ -440,6 +440,30 @@ SHAPE_MISTAKES = {
         "of other data.",
         lambda: ops.normalize(np.ones((1, 3)), *[np.ones(3)] * 4),
     ),
+    "examples that are not so many batches": (
+        lambda: ops.moments(X, 3),
+        "moments: the examples of x (2, 4, 6, 3) are not 3 batches of a size. Try: as many "
+        "examples in each.",
+        lambda: ops.moments(X, 2),
+    ),
+    "no batches": (
+        lambda: ops.moments(X, 0),
+        "moments: the examples of x (2, 4, 6, 3) are not 0 batches of a size. Try: as many "
+        "examples in each.",
+        lambda: ops.moments(X, 1),
+    ),
+    "moments of no batches": (
+        lambda: ops.normalize(X, np.ones((0, 3)), np.ones((0, 3)), np.ones(3), np.ones(3)),
+        "normalize: mean is (0, 3), but x is (2, 4, 6, 3), whose channels are its last axis. "
+        "Try: a mean of shape (3,).",
+        lambda: ops.normalize(X, *[np.ones(3)] * 4),
+    ),
+    "a bias for other channels": (
+        lambda: ops.biased_conv2d(X, np.ones((3, 3, 3, 2)), np.ones(3)),
+        "biased_conv2d: the bias is (3,), but the kernel makes 2 channels. "
+        "Try: a bias of shape (2,).",
+        lambda: ops.biased_conv2d(X, np.ones((3, 3, 3, 2)), np.ones(2)),
+    ),
     "gamma for other channels": (
         lambda: ops.batch_norm(X, np.ones(4), np.ones(3)),
         "batch_norm: gamma is (4,), but x is (2, 4, 6, 3), whose channels are its last axis. "

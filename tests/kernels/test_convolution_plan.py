@@ -73,7 +73,8 @@ def taken(monkeypatch):
 @pytest.mark.parametrize(
     ("x_dtype", "w_dtype", "expected"),
     [("float32", "float32", "winograd"), ("float64", "float64", "plain"),
-     ("float32", "float64", "plain")],
+     ("float32", "float64", "plain"), ("uint8", "float32", "plain"),
+     ("float16", "float32", "plain")],
 )  # fmt: skip
 def test_numpy_arrays_go_through_the_plan(x_dtype, w_dtype, expected, taken):
     x, w = np.ones((64, 14, 14, 64), x_dtype), np.ones((5, 5, 64, 64), w_dtype)

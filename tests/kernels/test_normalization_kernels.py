@@ -1,5 +1,7 @@
 """Batch norm's kernels against their formulas, whatever the blocks are."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,15 @@ def test_three_batches_one_after_the_other(shape, draw):
     products = (exact[1].reshape(3, -1, C) * (rows - centers)).sum(1)
     assert_close(kernels.sum_of_products(g, x, center), products, "float64")
     assert_close(kernels.moments(x, 3), np.stack([rows.mean(1), rows.var(1)]), "float64")
+
+
+def test_as_many_batches_as_examples_take_no_more_memory():
+    x = np.ones((2048, 8), "float32")
+    tracemalloc.start()
+    kernels.scale_and_shift(x, x, x, x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * x.nbytes
 
 
 @pytest.mark.usefixtures("_blocks")

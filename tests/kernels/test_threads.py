@@ -1,8 +1,12 @@
 """Threads and memory that kernels share."""
 
+import gc
 import os
+import signal
 import threading
+import time
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -81,6 +85,47 @@ def test_an_error_comes_through_when_all_have_left(bad):
     assert running == [bad]
 
 
+def test_ctrl_c_waits_until_all_have_left_the_arrays():
+    """It comes while the caller waits for a thread that works on."""
+    if TWO == 1:
+        pytest.skip("one processor")
+    caller, left = threading.get_ident(), []
+
+    def work(item):
+        if threading.get_ident() == caller:
+            time.sleep(0.02)  # so that the other thread gets the second item
+        else:
+            time.sleep(0.05)
+            signal.raise_signal(signal.SIGINT)  # the main thread's
+            time.sleep(0.05)
+            left.append(item)
+
+    with team() as members:
+        with pytest.raises(KeyboardInterrupt):
+            members.each(work, range(2))
+        assert len(left) == 1
+        running = threading.active_count()
+        members.each(lambda item: None, range(2))
+        assert threading.active_count() == running  # it serves again
+
+
+def test_what_went_wrong_is_not_kept():
+    class Large:
+        """Something that can be watched."""
+
+    def fail(reference):
+        held = reference()  # noqa: F841  in a frame of the error
+        raise ValueError("no")
+
+    large = Large()
+    gone = weakref.ref(large)
+    with team() as members, pytest.raises(ValueError, match="no"):
+        members.each(fail, [gone, gone])
+    del large
+    gc.collect()
+    assert gone() is None
+
+
 def test_errstate_holds_in_every_thread():
     x = np.full(4, 1e30, "float32")
     with warnings.catch_warnings(), np.errstate(over="ignore"), team() as members:
@@ -108,6 +153,17 @@ def test_a_forked_child_has_threads_of_its_own():
                 members.each(done.append, range(4))
             os._exit(len(done))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+
+
+def test_a_child_may_leave_its_parents_team():
+    child = 1
+    with team():
+        child = os.fork()
+    if child == 0:
+        with team() as members:
+            os._exit(members.size)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == TWO
+    assert blas_threads() == {2}
 
 
 # ── workspaces ───────────────────────────────────────────────────────────────────────────────

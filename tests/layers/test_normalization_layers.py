@@ -103,9 +103,9 @@ def test_two_batches_in_one_pass_are_normalised_as_if_each_came_alone():
 def test_examples_that_do_not_make_two_batches_are_refused():
     layer = BatchNorm(in_channels=2)
     layer.moves = (1, 1)
-    with pytest.raises(ShapeError, match="5 examples, which are not 2 batches"):
+    with pytest.raises(ShapeError, match=r"\(5, 2\) are not 2 batches of a size"):
         layer(batch(5, 2))
-    with pytest.raises(ShapeError, match="fewer than 2 values per channel"):
+    with pytest.raises(ShapeError, match="fewer than 2 values per channel in a batch"):
         layer(batch(2, 2))
 
 
@@ -335,14 +335,15 @@ X = batch(4, 3)
 MISTAKES = {
     "a batch of 1": (
         lambda: BatchNorm(name="g_bn0")(X[:1]),
-        'batch_norm "g_bn0": x (1, 3) has fewer than 2 values per channel, so its variance says '
-        "nothing. Try: a batch of at least 2, or eval(), which normalises by the moving averages.",
+        'batch_norm "g_bn0": x (1, 3) has fewer than 2 values per channel in a batch, so its '
+        "variance says nothing. Try: a batch of at least 2, or eval(), which normalises by the "
+        "moving averages.",
         lambda: [BatchNorm()(X[:2]), BatchNorm().eval()(X[:1])],
     ),
     "no batch at all": (
         lambda: BatchNorm()(X[:0]),
-        "batch_norm: x (0, 3) has fewer than 2 values per channel, so its variance says nothing. "
-        "Try: a batch of at least 2, or eval(), which normalises by the moving averages.",
+        "batch_norm: x (0, 3) has fewer than 2 values per channel in a batch, so its variance says "
+        "nothing. Try: a batch of at least 2, or eval(), which normalises by the moving averages.",
         lambda: BatchNorm().eval()(X[:0]),
     ),
     "other channels": (

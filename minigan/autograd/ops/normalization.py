@@ -99,10 +99,10 @@ def moments(x: Value, batches: int = 1) -> Value:
             f"moments: x is {x.dtype}, but means need floating-point numbers. "
             f'Try: x.astype("float32").'
         )
-    if batches > 1 and len(x) % batches:
+    if batches != 1 and (batches < 1 or x.ndim < 2 or len(x) % batches):
         raise ShapeError(
-            f"moments: x {x.shape} has {len(x)} examples, which are not {batches} batches of a "
-            f"size. Try: as many examples in each."
+            f"moments: the examples of x {x.shape} are not {batches} batches of a size. "
+            f"Try: as many examples in each."
         )
     return kernels.moments(x, batches)
 
@@ -128,7 +128,7 @@ def normalize(
     of B batches of a size, one after the other in x: (B, C).
     Errors: ShapeError.
     """
-    several = mean.ndim == 2 and x.ndim > 1 and len(x) % max(1, len(mean)) == 0
+    several = mean.ndim == 2 and x.ndim > 1 and len(x) % (len(mean) or len(x) + 1) == 0
     batches = mean.shape[:1] if several else ()
     _check_channels("normalize", x, {"mean": mean, "variance": variance}, batches)
     _check_channels("normalize", x, {"gamma": gamma, "beta": beta})
