@@ -11,8 +11,8 @@ that x holds one after the other, all of a size.
 
 The numbers go through the cache in blocks of rows, so that only the first pass over a block waits
 for memory. A channel's number is repeated once for each row of a block: NumPy is slow where it
-broadcasts a short axis. scale_and_shift of 65,536 x 64 numbers in float32 takes 21 ms as it stands
-above, and 2.1 ms this way.
+broadcasts a short axis. scale_and_shift of 65,536 x 64 numbers in float32 takes 7.2 ms as it stands
+above, and 2.3 ms this way.
 """
 
 from collections.abc import Callable
