@@ -28,8 +28,9 @@ RUNS = {
         "The DCGAN of tf.layers with batch norm: 3.7 epochs of MNIST in batches of 128.",
     ),
     "dcgan-conditional": (
-        "minigan train dcgan-conditional --data MNIST",
-        "Every layer is told the class; each column was asked for one digit. Three epochs.",
+        "minigan train dcgan-conditional --data MNIST --epochs 4",
+        "Every layer is told the class; each column was asked for one digit. The twin trained "
+        "2,580 of the 3,436 steps.",
     ),
     "dcgan-images": (
         "minigan train dcgan-images --data EMOJI --gf-dim 32 --df-dim 32 --steps 1100",
@@ -38,20 +39,22 @@ RUNS = {
     "wgan-gp": (
         "minigan train wgan-gp --data MNIST",
         "A critic with layer norm, held to slopes of 1 by differentiating its own gradient: five "
-        "updates of the critic for one of the generator.",
+        "updates of the critic for one of the generator. The twin trained 430 steps; up to there "
+        "the curves lie on each other.",
     ),
 }
 INTRODUCTION = """# The DCGANs, trained
 
-Each was trained once, from seed 0, on two CPU cores, and so was its twin in PyTorch: the same
-networks, from the same weights, for as many steps, on the same batches and noise. The pictures and
-the first table are those of the last step. The numbers are [those of `minigan score`](score.md):
+Each was trained once, from seed 0, on one CPU core, and so was its twin in PyTorch: the same
+networks, from the same weights, on the same batches and noise. The pictures and the first table are
+those of the last step. The numbers are [those of `minigan score`](score.md):
 the Fréchet distance of 10,000 pictures to the real ones, lower is better; *real* is what real
 pictures get in their place, about the best there is.
 
 After some steps rounding has driven the twins apart, and a GAN's pictures get better and worse from
-one step to the next. So both were scored again and again over the last steps, and what is compared
-is the mean. `docs/make_dcgan_runs.py` makes this page; its first lines are the commands.
+one step to the next. So both were scored again and again over the same steps, when they had trained
+equally long, and what is compared is the mean. `docs/make_dcgan_runs.py` makes this page; its first
+lines are the commands.
 
 """
 

@@ -29,7 +29,7 @@ def sigmoid(x: Array) -> Array:
 @singledispatch
 def leaky_relu(x: Array, alpha: float) -> Array:
     """max(x, alpha * x) for any shape and alpha in [0, 1]."""
-    y: Array = np.empty_like(x, np.result_type(x, alpha))
+    y: Array = np.empty_like(x, np.result_type(x.dtype, alpha))
 
     def work(part: Any) -> None:
         np.multiply(x[part], alpha, out=y[part])

@@ -68,7 +68,7 @@ def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Arra
 @singledispatch
 def add_to_channels(x: Array, shift: Array) -> Array:
     """x + shift, in the memory of x if it can be: (..., C), (C,) -> (..., C)."""
-    rows = _rows(x).astype(np.result_type(x, shift), copy=False)
+    rows = _rows(x).astype(np.result_type(x.dtype, shift.dtype), copy=False)
     (shifts,) = _filling_a_block(shift, rows, 1)
 
     def work(place: tuple[int, slice]) -> None:
@@ -86,7 +86,7 @@ def sum_of_products(g: Array, x: Array, center: Array) -> Array:
     Shapes: (..., C), (..., C), (C,) or (B, C) -> that of center.
     """
     g, x = _rows(g), _rows(x)
-    dtype, batches = np.result_type(g, x, center), _batches(center)
+    dtype, batches = np.result_type(g.dtype, x.dtype, center.dtype), _batches(center)
     centers = _filling_a_block(center.astype(dtype), x, batches)
 
     def products(batch: int, block: slice) -> Array:
@@ -102,7 +102,8 @@ def sum_of_products(g: Array, x: Array, center: Array) -> Array:
 
 def _by_channel(formula: Callable[..., object], x: Array, *vectors: Array) -> Array:
     """formula(some rows of x, where the result goes, the vectors once for each of the rows)."""
-    y = np.empty_like(x, np.result_type(x, *vectors), order="C")
+    dtype = np.result_type(*(array.dtype for array in (x, *vectors)))
+    y = np.empty_like(x, dtype, order="C")
     x, rows, batches = _rows(x), _rows(y), _batches(vectors[0])
     repeated = [_filling_a_block(vector, x, batches) for vector in vectors]
 

@@ -163,8 +163,9 @@ class BatchNorm(Normalization):
     def _remember(self, count: int, mean: Array, variance: Array) -> None:
         if self.bessel_correction:
             variance = variance * (count / (count - 1))
-        of_batches = zip(self.moves, np.atleast_2d(mean), np.atleast_2d(variance), strict=True)
-        for times, batch_mean, batch_variance in of_batches:
+        shape = len(self.moves), -1  # a row for each batch
+        batches = zip(self.moves, mean.reshape(shape), variance.reshape(shape), strict=True)
+        for times, batch_mean, batch_variance in batches:
             for _ in range(times):
                 self.moving_mean = self._moved(self.moving_mean, batch_mean)
                 self.moving_variance = self._moved(self.moving_variance, batch_variance)
