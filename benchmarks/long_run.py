@@ -76,10 +76,7 @@ def main() -> None:
     limit_threads(options.threads)
     steps = 2000 if options.quick else options.steps
     figures = {"rows": train(steps), "threads": options.threads}
-    print(tables(figures))
-    report.save(options, figures)
-    if options.plot:
-        draw(figures, options.plot)
+    report.publish(options, figures, tables, draw)
 
 
 if __name__ == "__main__":

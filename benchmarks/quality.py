@@ -26,6 +26,13 @@ PICTURES = 5000
 DRAWN_AT_ONCE = 500
 
 
+def pictures(images: np.ndarray, labels: np.ndarray | None) -> dict[str, np.ndarray]:
+    """What a Judge scores: pictures, and the classes that were asked for, if any."""
+    return {"images": images} if labels is None else {
+        "images": images, "labels": labels.argmax(axis=1)
+    }  # fmt: skip
+
+
 class MiniganTraining:
     """`minigan train`, from the start or from the newest checkpoint of a run."""
 
@@ -49,9 +56,7 @@ class MiniganTraining:
         labels = labels_in_turn(PICTURES, self.run.gan.classes)
         images = generate(self.run.gan, self.run._latent_noise("score", 0, PICTURES), labels)
         images = np.round(images * 255).astype(np.uint8)
-        if labels is None:
-            return {"images": images}
-        return {"images": images, "labels": labels.argmax(axis=1)}
+        return pictures(images, labels)
 
 
 class PyTorchTraining:
@@ -122,9 +127,7 @@ class PyTorchTraining:
                 pixels = upright(self.players.G(*(x[part] for x in inputs)).numpy())
             images[part] = np.round((pixels - darkest) / (lightest - darkest) * 255)
         self.twin.train()
-        if labels is None:
-            return {"images": images}
-        return {"images": images, "labels": labels.argmax(axis=1)}
+        return pictures(images, labels)
 
 
 class Judge:
@@ -178,10 +181,15 @@ def compare(paths: list[Path]) -> None:
     for path in paths:
         distances = [score["frechet_distance"] for score in json.loads(path.read_text())]
         means.append(mean(distances))
-        error = stdev(distances) / len(distances) ** 0.5
+        error = standard_error(distances)
         print(f"{path.stem}: {means[-1]:.4g} +- {error:.2g}, {len(distances)} scores, from "
               f"{min(distances):.4g} to {max(distances):.4g}")  # fmt: skip
     print(f"ratio {means[0] / means[1]:.3f}")
+
+
+def standard_error(distances: list[float]) -> float:
+    """That of their mean, as if they did not depend on each other."""
+    return stdev(distances) / len(distances) ** 0.5
 
 
 def main() -> None:

@@ -36,6 +36,14 @@ def save(options: argparse.Namespace, figures: dict[str, Any]) -> None:
         options.json.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")
 
 
+def publish(options: argparse.Namespace, figures: dict[str, Any], tables: Callable, draw: Callable):
+    """Print the tables, and write figures and plot where --json and --plot say."""
+    print(tables(figures))
+    save(options, figures)
+    if options.plot:
+        draw(figures, options.plot)
+
+
 def draw(path: Path, size: tuple[float, float], grid: tuple[int, int], plot: Callable) -> None:
     """A picture with a grid of axes, which `plot` is given as a list."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -234,10 +234,7 @@ def main() -> None:
             comparisons.append(compare(workload, threads, plan, 0 if options.quick else PATIENCE))
     seconds = import_seconds(interpreters=1 if options.quick else 5)
     figures = {"comparisons": comparisons, "import_seconds": seconds}
-    print(tables(figures))
-    report.save(options, figures)
-    if options.plot:
-        draw(figures, options.plot)
+    report.publish(options, figures, tables, draw)
 
 
 if __name__ == "__main__":

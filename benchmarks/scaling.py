@@ -174,10 +174,7 @@ def main() -> None:
         "series": {name: series(name, chosen[name], rounds) for name in options.series},
         "threads": options.threads,
     }
-    print(tables(figures))
-    report.save(options, figures)
-    if options.plot:
-        draw(figures, options.plot)
+    report.publish(options, figures, tables, draw)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,17 @@ python docs/make_dcgan_runs.py runs quality
 import json
 import sys
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import matplotlib.pyplot as plt
 
 from minigan.gan.run_folder import RunFolder
 from minigan.plotting import read_png, save_losses, save_png
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parent
+
+sys.path.insert(0, str(DOCS.parent / "benchmarks"))
+from quality import standard_error  # noqa: E402
 
 RUNS = {
     "dcgan": (
@@ -101,18 +104,14 @@ def comparison(ours: list[dict], twins: list[dict]) -> str:
     a, b = ([score["frechet_distance"] for score in scores] for scores in (ours, twins))
     first, last = ours[0]["step"], ours[-1]["step"]
     text = (
-        f"Steps {first:,} to {last:,}, {len(a)} scores: minigan {mean(a):.4g} +- {error(a):.2g}, "
-        f"PyTorch {mean(b):.4g} +- {error(b):.2g}: **{mean(a) / mean(b):.2f}** times its distance."
+        f"Steps {first:,} to {last:,}, {len(a)} scores: minigan {mean(a):.4g} +- "
+        f"{standard_error(a):.2g}, PyTorch {mean(b):.4g} +- {standard_error(b):.2g}: "
+        f"**{mean(a) / mean(b):.2f}** times its distance."
     )
     if "class_share" in ours[0]:
         shares = [mean(score["class_share"] for score in scores) for scores in (ours, twins)]
         text += " The asked-for digit: minigan {:.1%}, PyTorch {:.1%}.".format(*shares)
     return text
-
-
-def error(distances: list[float]) -> float:
-    """The standard error of their mean, as if they did not depend on each other."""
-    return stdev(distances) / len(distances) ** 0.5
 
 
 def save_distances(path: Path, ours: list[dict], twins: list[dict]) -> None:

@@ -69,13 +69,7 @@ def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Arra
 def add_to_channels(x: Array, shift: Array) -> Array:
     """x + shift, in the memory of x if it can be: (..., C), (C,) -> (..., C)."""
     rows = _rows(x).astype(np.result_type(x.dtype, shift.dtype), copy=False)
-    (shifts,) = _filling_a_block(shift, rows, 1)
-
-    def work(place: tuple[int, slice]) -> None:
-        _, block = place
-        rows[block] += shifts[: _length(block)]
-
-    for_each(work, _blocks(rows, 1), rows)
+    _write_by_channel(lambda part, out, shifts: np.add(part, shifts, out=out), rows, rows, shift)
     return rows.reshape(x.shape)
 
 
@@ -101,18 +95,23 @@ def sum_of_products(g: Array, x: Array, center: Array) -> Array:
 
 
 def _by_channel(formula: Callable[..., object], x: Array, *vectors: Array) -> Array:
-    """formula(some rows of x, where the result goes, the vectors once for each of the rows)."""
+    """What the formula makes of x and the vectors: (..., C), each (C,) or (B, C) -> (..., C)."""
     dtype = np.result_type(*(array.dtype for array in (x, *vectors)))
     y = np.empty_like(x, dtype, order="C")
-    x, rows, batches = _rows(x), _rows(y), _batches(vectors[0])
+    _write_by_channel(formula, _rows(x), _rows(y), *vectors)
+    return y
+
+
+def _write_by_channel(formula: Callable[..., object], x: Array, y: Array, *vectors: Array) -> None:
+    """formula(some rows of x, those of y to write, the vectors once for each of the rows)."""
+    batches = _batches(vectors[0])
     repeated = [_filling_a_block(vector, x, batches) for vector in vectors]
 
     def work(place: tuple[int, slice]) -> None:
         batch, block = place
-        formula(x[block], rows[block], *(v[batch, : _length(block)] for v in repeated))
+        formula(x[block], y[block], *(v[batch, : _length(block)] for v in repeated))
 
     for_each(work, _blocks(x, batches), x)
-    return y
 
 
 def _sum(x: Array, batches: int, of: Callable[[int, slice], Array], dtype: Any = None) -> Array:

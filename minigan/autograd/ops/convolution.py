@@ -9,11 +9,10 @@ learning the kernel is not flipped: what mathematics calls a correlation.
 """
 
 from collections.abc import Sequence
-from math import prod
 from operator import index
 
-from minigan.autograd.engine import Tensor, Value, op
-from minigan.autograd.ops.linalg import sum_rows
+from minigan.autograd.engine import Op, Pullback, Tensor, Value, op
+from minigan.autograd.ops.normalization import sum_channels
 from minigan.autograd.ops.shape import broadcast_to, concatenate
 from minigan.errors import ShapeError
 from minigan.kernels import convolution as kernels
@@ -170,30 +169,18 @@ def biased_conv2d_transpose(
     return add_to_channels(y, b)
 
 
-biased_conv2d.pullbacks(
-    lambda g, y, x, w, b, strides, padding, dilation: conv2d_transpose(
-        g, w, strides, padding, x.shape[1:3], dilation
-    ),
-    lambda g, y, x, w, b, strides, padding, dilation: conv2d_filter(
-        x, g, w.shape[:2], strides, padding, dilation
-    ),
-    lambda g, y, x, w, b, *options: _sum_over_pixels(g),
-)
-
-biased_conv2d_transpose.pullbacks(
-    lambda g, y, x, w, b, strides, padding, output_shape, dilation: conv2d(
-        g, w, strides, padding, dilation
-    ),
-    lambda g, y, x, w, b, strides, padding, output_shape, dilation: conv2d_filter(
-        g, x, w.shape[:2], strides, padding, dilation
-    ),
-    lambda g, y, x, w, b, *options: _sum_over_pixels(g),
-)
+def _with_bias(linear: Op[...]) -> list[Pullback]:
+    """The op's own pullbacks, to which the bias is nothing, and the bias's."""
+    to_x, to_w, *_ = linear.rules
+    return [
+        lambda g, y, x, w, b, *options: to_x(g, y, x, w, *options),
+        lambda g, y, x, w, b, *options: to_w(g, y, x, w, *options),
+        lambda g, y, x, w, b, *options: sum_channels(g, b.shape),
+    ]
 
 
-def _sum_over_pixels(g: Value) -> Value:
-    """(N, H, W, C) -> (C,)."""
-    return sum_rows(g.reshape((prod(g.shape[:3]), g.shape[3])))
+biased_conv2d.pullbacks(*_with_bias(conv2d))
+biased_conv2d_transpose.pullbacks(*_with_bias(conv2d_transpose))
 
 
 def conv_cond_concat(x: Value, labels: Value) -> Tensor:

@@ -59,19 +59,19 @@ scale_channels.pullbacks(
 
 scale_and_shift.pullbacks(
     lambda g, y, x, center, scale, shift: scale_channels(g, scale),
-    lambda g, y, x, center, scale, shift: -scale * _sum(g, scale.shape),
+    lambda g, y, x, center, scale, shift: -scale * sum_channels(g, scale.shape),
     lambda g, y, x, center, scale, shift: sum_of_products(g, x, center),
-    lambda g, y, x, center, scale, shift: _sum(g, shift.shape),
+    lambda g, y, x, center, scale, shift: sum_channels(g, shift.shape),
 )
 
 sum_of_products.pullbacks(
     lambda v, y, g, x, center: scale_and_shift(x, center, v, np.zeros_like(array_of(v))),
     lambda v, y, g, x, center: scale_channels(g, v),
-    lambda v, y, g, x, center: -v * _sum(g, v.shape),
+    lambda v, y, g, x, center: -v * sum_channels(g, v.shape),
 )
 
 
-def _sum(g: Value, shape: tuple[int, ...]) -> Value:
+def sum_channels(g: Value, shape: tuple[int, ...]) -> Value:
     """The sum over each channel, or over each channel of each batch: (..., C) -> shape."""
     *batches, C = shape
     rows = g.reshape((*batches, _count(g) // prod(batches), C))
@@ -165,7 +165,7 @@ def _batch_norm_pullback_to_x(
     (mean, variance), N = moments(x), _count(x)
     s = sqrt(variance + epsilon)
     slope = sum_of_products(g, x, mean) / (N * s * s)
-    line = scale_and_shift(x, mean, slope, _sum(g, mean.shape) / N)
+    line = scale_and_shift(x, mean, slope, sum_channels(g, mean.shape) / N)
     return scale_channels(g - line, gamma / s)
 
 
@@ -180,7 +180,7 @@ def _batch_norm_pullback_to_gamma(
 batch_norm.pullbacks(
     _batch_norm_pullback_to_x,
     _batch_norm_pullback_to_gamma,
-    lambda g, y, x, gamma, beta, epsilon: _sum(g, beta.shape),
+    lambda g, y, x, gamma, beta, epsilon: sum_channels(g, beta.shape),
 )
 
 
