@@ -22,6 +22,7 @@ import numpy as np
 
 from minigan.backend import Array
 from minigan.errors import ConfigError
+from minigan.kernels.normalization import add_to_channels
 from minigan.kernels.product import product
 
 Pair: TypeAlias = tuple[int, int]  # for rows and for columns
@@ -196,17 +197,19 @@ def fold(patches: Array, geometry: Geometry) -> Array:
 
 
 @singledispatch
-def conv2d(x: Array, w: Array, geometry: Geometry) -> Array:
-    """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
+def conv2d(x: Array, w: Array, geometry: Geometry, bias: Array | None = None) -> Array:
+    """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O). A bias (O,) is added."""
     y = product(_matrix(columns(x, geometry)), _matrix(w))
-    return y.reshape(len(x), *geometry.output, w.shape[3])
+    y = y.reshape(len(x), *geometry.output, w.shape[3])
+    return y if bias is None else add_to_channels(y, bias)
 
 
 @singledispatch
-def conv2d_transpose(g: Array, w: Array, geometry: Geometry) -> Array:
-    """The adjoint of conv2d in x: (N, H', W', O), (KH, KW, I, O) -> (N, H, W, I)."""
+def conv2d_transpose(g: Array, w: Array, geometry: Geometry, bias: Array | None = None) -> Array:
+    """conv2d's adjoint in x: (N, H', W', O), (KH, KW, I, O) -> (N, H, W, I). A bias is (I,)."""
     patches = product(_matrix(g), _matrix(w).T)
-    return fold(patches.reshape(*g.shape[:3], prod(geometry.kernel), w.shape[2]), geometry)
+    x = fold(patches.reshape(*g.shape[:3], prod(geometry.kernel), w.shape[2]), geometry)
+    return x if bias is None else add_to_channels(x, bias)
 
 
 @singledispatch

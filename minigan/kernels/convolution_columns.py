@@ -44,27 +44,31 @@ def columns(x: HostArray, geometry: Geometry, fill: float = 0.0) -> HostArray:
     return patches.reshape(N, *geometry.output, KH * KW, C)  # which copies
 
 
-def conv2d(x: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
+def conv2d(
+    x: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
+) -> HostArray:
     """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
     by_columns = plain.conv2d.dispatch(object)
     y = np.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
 
     def work(images: slice) -> None:
-        y[images] = by_columns(x[images], w, geometry)
+        y[images] = by_columns(x[images], w, geometry, bias)
 
     with team() as threads:
         threads.each(work, _blocks(len(x), geometry, w.shape[2] * w.itemsize, threads.size))
     return y
 
 
-def conv2d_transpose(g: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
+def conv2d_transpose(
+    g: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
+) -> HostArray:
     """(N, H', W', O), (KH, KW, I, O) -> (N, H, W, I)."""
     few = w.shape[2] < FEW_CHANNELS
     form = conv2d_transpose_by_planes if few else plain.conv2d_transpose.dispatch(object)
     x = np.empty((len(g), *geometry.image, w.shape[2]), g.dtype)
 
     def work(images: slice) -> None:
-        x[images] = form(g[images], w, geometry)
+        x[images] = form(g[images], w, geometry, bias)
 
     with team() as threads:
         threads.each(work, _blocks(len(g), geometry, w.shape[2] * w.itemsize, threads.size))
@@ -98,7 +102,9 @@ def _blocks(images: int, geometry: Geometry, pixel: int, least: int = 1) -> list
     return even_parts(images, min(images, max(parts, least)))
 
 
-def conv2d_transpose_by_planes(g: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
+def conv2d_transpose_by_planes(
+    g: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
+) -> HostArray:
     """conv2d_transpose for few channels: (N, H', W', O), (KH, KW, I, O) -> (N, H, W, I).
 
     Row i of the padded image is row i // s of its phase i % s, where s is the stride. So the rows
@@ -109,7 +115,8 @@ def conv2d_transpose_by_planes(g: HostArray, w: HostArray, geometry: Geometry) -
     (rows, columns), (down, across) = geometry.output, geometry.strides
     patches = np.dot(w.reshape(-1, O), g.reshape(-1, O).T).reshape(KH, KW, I, N, rows, columns)
     height, width = -(-(top + H + bottom) // down), -(-(left + W + right) // across)
-    phases = np.zeros((down, across, I, N, height, width), g.dtype)
+    phases = np.empty((down, across, I, N, height, width), g.dtype)
+    phases[:] = 0 if bias is None else bias.reshape(-1, 1, 1, 1)
     for i, j in np.ndindex(KH, KW):
         p, a = divmod(i * geometry.dilation[0], down)
         q, b = divmod(j * geometry.dilation[1], across)

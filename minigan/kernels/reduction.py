@@ -14,4 +14,4 @@ def sum_rows(x: Array) -> Array:
     As the product of a row of ones with x, it runs in BLAS: 5 microseconds against 9 for
     128 x 784 in float32.
     """
-    return np.ones_like(x, shape=x.shape[:1]) @ x
+    return np.dot(np.ones_like(x, shape=x.shape[:1]), x)  # type: ignore[no-any-return]

@@ -58,6 +58,10 @@ class Team:
         for error in filter(None, errors):
             raise error
 
+    def run(self, jobs: Iterable[Callable[[], object]]) -> None:
+        """Call every job, likewise."""
+        self.each(lambda job: job(), jobs)
+
 
 def even_parts(n: int, parts: int) -> list[slice]:
     """The numbers below n in parts of the same length, or one less.

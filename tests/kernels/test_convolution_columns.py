@@ -48,6 +48,20 @@ def test_the_trio_on_any_geometry(geometry, N, I, block):  # noqa: E741
         quick.BLOCK = before
 
 
+@settings(max_examples=60)
+@given(geometries(), st.integers(1, 9))
+def test_a_bias_is_added_to_each_channel(geometry, I):  # noqa: E741
+    rng = np.random.default_rng(I)
+    x, w = rng.normal(size=(2, *geometry.image, I)), rng.normal(size=(*geometry.kernel, I, 3))
+    g = rng.normal(size=(2, *geometry.output, 3))
+    for name, image in [("conv2d", x), ("conv2d_transpose", g)]:
+        expected = plainly(name, image, w, geometry)
+        bias = rng.normal(size=expected.shape[-1])
+        for form in (quick, plain):
+            actual = getattr(form, name)(image, w, geometry, bias)
+            np.testing.assert_allclose(actual, expected + bias, rtol=1e-12, atol=1e-12)
+
+
 @settings(max_examples=100)
 @given(geometries(), st.integers(0, 2), sizes, st.sampled_from(["float32", "int64", "complex128"]))
 def test_one_strided_copy_makes_the_same_columns(geometry, N, C, dtype):

@@ -85,6 +85,15 @@ def test_numpy_arrays_go_through_the_plan(x_dtype, w_dtype, expected, taken):
     assert taken == [expected] * 3
 
 
+@pytest.mark.parametrize(
+    ("bias_dtype", "expected"), [("float32", "winograd"), ("float64", "plain")]
+)
+def test_the_bias_takes_part_in_the_plan(bias_dtype, expected, taken):
+    x, w = np.ones((64, 14, 14, 64), "float32"), np.ones((5, 5, 64, 64), "float32")
+    y = kernels.conv2d(x, w, DCGAN, np.ones(64, bias_dtype))
+    assert (y.dtype, taken) == (bias_dtype, [expected])
+
+
 def test_other_arrays_do_not(taken):
     x = StrictArray(np.ones((64, 14, 14, 64), "float32"))
     w = StrictArray(np.ones((5, 5, 64, 64), "float32"))

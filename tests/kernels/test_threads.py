@@ -191,9 +191,26 @@ def test_memory_is_used_again_and_grows_with_the_largest_only():
     for size in (10, 1000, 20, 999, 1000):
         with workspace("float64", (size,)):
             pass
-    assert [len(buffer) // 8 for buffer in workspaces._free] == [1008]
+    mine = workspaces._of_this_thread.buffers
+    assert [len(buffer) // 8 for buffer in mine.free] == [1000]
     release_workspaces()
-    assert workspaces._free == []
+    assert mine.free == []
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_each_thread_keeps_its_own_memory_and_all_is_released():
+    with team() as members, workspace("float64", (10,)):
+        barrier = threading.Barrier(members.size)  # so that every member takes some
+
+        def work(_):
+            with workspace("float64", (1000,)):
+                barrier.wait()
+
+        members.each(work, range(members.size))
+    kept = [[len(b) // 8 for b in buffers.free] for buffers in workspaces._of_all_threads]
+    assert sorted(sizes for sizes in kept if sizes) == sorted([[1000, 16]] + [[1000]] * (TWO - 1))
+    release_workspaces()
+    assert not any(buffers.free for buffers in workspaces._of_all_threads)
 
 
 def test_large_products_are_shared_by_an_open_team():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from minigan.kernels import convolution as plain
-from minigan.kernels import winograd
+from minigan.kernels import winograd, winograd_tiling
 from minigan.kernels.convolution import Geometry
 
 TRIO = ("conv2d", "conv2d_transpose", "conv2d_filter")
@@ -42,12 +42,23 @@ def plainly(name, arrays, geometry):
 @settings(max_examples=200)
 @given(geometries(), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
 def test_the_trio_on_any_geometry(geometry, N, I, O):  # noqa: E741
-    assert winograd.possible(geometry)
+    assert winograd_tiling.possible(geometry)
     for name, arrays in inputs(geometry, N, I, O).items():
         expected = plainly(name, arrays, geometry)
         actual = getattr(winograd, name)(*arrays, geometry)
         scale = 1e-12 * max(1, np.abs(expected).max(initial=0))
         np.testing.assert_allclose(actual, expected, rtol=0, atol=scale, err_msg=name)
+
+
+@settings(max_examples=60)
+@given(geometries(), st.integers(1, 3), st.integers(1, 3))
+def test_a_bias_is_added_to_each_channel(geometry, I, O):  # noqa: E741
+    trio = inputs(geometry, 2, I, O)
+    for name, channels in [("conv2d", O), ("conv2d_transpose", I)]:
+        bias = np.arange(1.0, channels + 1)
+        actual = getattr(winograd, name)(*trio[name], geometry, bias)
+        expected = plainly(name, trio[name], geometry) + bias
+        np.testing.assert_allclose(actual, expected, rtol=1e-11, atol=1e-11, err_msg=name)
 
 
 @pytest.mark.parametrize("name", TRIO)
@@ -109,9 +120,9 @@ def test_a_last_tile_of_3_outputs_takes_a_point_less():
 
 def multiplications(pixels):
     """Of one pair of channels, for images of so many rows and columns."""
-    tiling = winograd.Tiling.of(Geometry.of((pixels, pixels), 5, 2, "same"))
+    tiling = winograd_tiling.Tiling.of(Geometry.of((pixels, pixels), 5, 2, "same"))
     rows, columns = tiling.tiles
-    return sum(rows.at(p) * columns.at(q) * (k.stop - k.start) for p, q, k in tiling.products(1))
+    return sum(rows.at[p] * columns.at[q] * len(phases) for p, q, phases in tiling.products)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +132,4 @@ def multiplications(pixels):
 )  # fmt: skip
 def test_what_it_serves(kernel, strides, dilation, expected):
     geometry = Geometry.of((20, 20), kernel, strides, "same", dilation)
-    assert winograd.possible(geometry) is expected
+    assert winograd_tiling.possible(geometry) is expected

@@ -17,7 +17,6 @@ from minigan.autograd.ops.shape import broadcast_to, concatenate
 from minigan.errors import ShapeError
 from minigan.kernels import convolution as kernels
 from minigan.kernels.convolution import Geometry, Padding, Pair, Size
-from minigan.kernels.normalization import add_to_channels
 
 
 @op
@@ -34,10 +33,7 @@ def conv2d(
     Errors: ShapeError, ConfigError (an option that makes no sense).
     Source: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning".
     """
-    check_images("conv2d", x)
-    _check_kernel("conv2d", x, w, input_axis=2)
-    geometry = checked_geometry("conv2d", x, w.shape[:2], strides, padding, dilation)
-    return kernels.conv2d(x, w, geometry)
+    return _conv2d(x, w, None, strides, padding, dilation)
 
 
 @op
@@ -57,24 +53,7 @@ def conv2d_transpose(
     Shapes: x (N, H', W', I), w (KH, KW, O, I) -> (N, H, W, O).
     Errors: ShapeError, ConfigError (an option that makes no sense).
     """
-    check_images("conv2d_transpose", x)
-    _check_kernel("conv2d_transpose", x, w, input_axis=3)
-    options = w.shape[:2], strides, padding, dilation
-    default = kernels.transposed_image(x.shape[1:3], *options)
-    image = default if output_shape is None else _image_of(output_shape, default, x, w)
-    if output_shape is None and min(image) < 0:
-        raise ShapeError(
-            f"conv2d_transpose: padding {padding} cuts off more than the whole output of x "
-            f'{x.shape} with a kernel of {w.shape}. Try: padding="same".'
-        )
-    geometry = Geometry.of(image, *options)
-    if geometry.output != x.shape[1:3]:
-        raise ShapeError(
-            f"conv2d_transpose: output_shape {image} does not fit: conv2d would make "
-            f"{geometry.output} pixels of it, but x {x.shape} has {x.shape[1:3]}. "
-            f"Try: output_shape={default}."
-        )
-    return kernels.conv2d_transpose(x, w, geometry)
+    return _conv2d_transpose(x, w, None, strides, padding, output_shape, dilation)
 
 
 @op
@@ -144,9 +123,7 @@ def biased_conv2d(
     Shapes: x (N, H, W, I), w (KH, KW, I, O), b (O,) -> (N, H', W', O).
     Errors: ShapeError, ConfigError.
     """
-    y: Value = conv2d(x, w, strides, padding, dilation)
-    _check_bias("biased_conv2d", y, b)
-    return add_to_channels(y, b)
+    return _conv2d(x, w, b, strides, padding, dilation)
 
 
 @op
@@ -164,9 +141,7 @@ def biased_conv2d_transpose(
     Shapes: x (N, H', W', I), w (KH, KW, O, I), b (O,) -> (N, H, W, O).
     Errors: ShapeError, ConfigError.
     """
-    y: Value = conv2d_transpose(x, w, strides, padding, output_shape, dilation)
-    _check_bias("biased_conv2d_transpose", y, b)
-    return add_to_channels(y, b)
+    return _conv2d_transpose(x, w, b, strides, padding, output_shape, dilation)
 
 
 def _with_bias(linear: Op[...]) -> list[Pullback]:
@@ -198,6 +173,44 @@ def conv_cond_concat(x: Value, labels: Value) -> Tensor:
             f"{N} pictures, (N, K). Try: one_hot(labels), from minigan.data, of {N} class numbers."
         )
     return concatenate([x, broadcast_to(labels.reshape((N, 1, 1, K)), (N, H, W, K))], axis=-1)
+
+
+# ── with and without a bias ──────────────────────────────────────────────────────────────────
+
+
+def _conv2d(
+    x: Value, w: Value, b: Value | None, strides: Size, padding: Padding, dilation: Size
+) -> Value:
+    check_images("conv2d", x)
+    _check_kernel("conv2d", x, w, input_axis=2)
+    _check_bias("biased_conv2d", w.shape[3:], b)
+    geometry = checked_geometry("conv2d", x, w.shape[:2], strides, padding, dilation)
+    return kernels.conv2d(x, w, geometry, b)
+
+
+def _conv2d_transpose(
+    x: Value, w: Value, b: Value | None, strides: Size, padding: Padding,
+    output_shape: Sequence[int] | None, dilation: Size,
+) -> Value:  # fmt: skip
+    check_images("conv2d_transpose", x)
+    _check_kernel("conv2d_transpose", x, w, input_axis=3)
+    _check_bias("biased_conv2d_transpose", w.shape[2:3], b)
+    options = w.shape[:2], strides, padding, dilation
+    default = kernels.transposed_image(x.shape[1:3], *options)
+    image = default if output_shape is None else _image_of(output_shape, default, x, w)
+    if output_shape is None and min(image) < 0:
+        raise ShapeError(
+            f"conv2d_transpose: padding {padding} cuts off more than the whole output of x "
+            f'{x.shape} with a kernel of {w.shape}. Try: padding="same".'
+        )
+    geometry = Geometry.of(image, *options)
+    if geometry.output != x.shape[1:3]:
+        raise ShapeError(
+            f"conv2d_transpose: output_shape {image} does not fit: conv2d would make "
+            f"{geometry.output} pixels of it, but x {x.shape} has {x.shape[1:3]}. "
+            f"Try: output_shape={default}."
+        )
+    return kernels.conv2d_transpose(x, w, geometry, b)
 
 
 # ── what fits together ───────────────────────────────────────────────────────────────────────
@@ -236,12 +249,12 @@ def _check_kernel(name: str, x: Value, w: Value, input_axis: int) -> None:
     )
 
 
-def _check_bias(name: str, y: Value, b: Value) -> None:
-    """Raise ShapeError if the bias does not have a number for each channel of y."""
-    if b.shape != y.shape[3:]:
+def _check_bias(name: str, channels: tuple[int, ...], b: Value | None) -> None:
+    """Raise ShapeError if there is a bias, but not a number for each channel."""
+    if b is not None and b.shape != channels:
         raise ShapeError(
-            f"{name}: the bias is {b.shape}, but the kernel makes {y.shape[3]} channels. "
-            f"Try: a bias of shape {y.shape[3:]}."
+            f"{name}: the bias is {b.shape}, but the kernel makes {channels[0]} channels. "
+            f"Try: a bias of shape {channels}."
         )
 
 
