@@ -21,6 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 from minigan.backend import HostArray
 from minigan.kernels import convolution as plain
 from minigan.kernels.convolution import Geometry
+from minigan.kernels.normalization import add_to_channels
 from minigan.kernels.threads import even_parts, team
 
 BLOCK = 2**21  # bytes of patches: a core's own cache and a share of the common one
@@ -48,11 +49,15 @@ def conv2d(
     x: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
 ) -> HostArray:
     """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
-    by_columns = plain.conv2d.dispatch(object)
     y = np.empty((len(x), *geometry.output, w.shape[3]), x.dtype)
+    kernel = w.reshape(-1, w.shape[3])
 
     def work(images: slice) -> None:
-        y[images] = by_columns(x[images], w, geometry, bias)
+        patches = plain.columns(x[images], geometry)
+        rows = y[images].reshape(-1, w.shape[3])
+        np.dot(patches.reshape(len(rows), -1), kernel, out=rows)
+        if bias is not None:
+            add_to_channels(rows, bias)
 
     with team() as threads:
         threads.each(work, _blocks(len(x), geometry, w.shape[2] * w.itemsize, threads.size))

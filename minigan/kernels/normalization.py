@@ -16,7 +16,7 @@ above, and 1.9 ms this way.
 """
 
 from collections.abc import Callable
-from functools import singledispatch
+from functools import cache, singledispatch
 from math import prod
 from typing import Any
 
@@ -114,12 +114,12 @@ def _write_by_channel(formula: Callable[..., object], x: Array, y: Array, *vecto
         batch, block = place
         formula(x[block], y[block], *(v[batch, : _length(block)] for v in repeated))
 
-    for_each(work, _blocks(x, batches), x)
+    for_each(work, _blocks(*x.shape, batches, BLOCK), x)
 
 
 def _sum(x: Array, batches: int, of: Callable[[int, slice], Array], dtype: Any = None) -> Array:
     """The sums of a number for each channel over the blocks of each batch: (B, C)."""
-    blocks = _blocks(x, batches)
+    blocks = _blocks(*x.shape, batches, BLOCK)
     sums = np.empty_like(x, dtype, shape=(len(blocks), x.shape[1]))
 
     def work(i: int) -> None:
@@ -140,21 +140,24 @@ def _batches(vector: Array) -> int:
     return 1 if vector.ndim == 1 else len(vector)
 
 
-def _blocks(x: Array, batches: int) -> list[tuple[int, slice]]:
-    """The rows of x, block by block: which batch they are of, and which they are."""
-    parts = max(1, -(-x.size // (batches * BLOCK)))
+@cache
+def _blocks(rows: int, channels: int, batches: int, block: int) -> list[tuple[int, slice]]:
+    """Rows in parts of so many elements, the longest first: which batch they are of, and which."""
+    N = rows // batches
+    parts = max(1, -(-N * channels // block))
     return [
-        (batch, slice(rows.start + block.start, rows.start + block.stop))
-        for batch, rows in enumerate(even_parts(len(x), batches))
-        for block in even_parts(rows.stop - rows.start, parts)
+        (batch, slice(batch * N + part.start, batch * N + part.stop))
+        for batch in range(batches)
+        for part in reversed(even_parts(N, parts))
     ]
 
 
 def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
     """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
-    rows = max(_length(block) for _, block in _blocks(x, batches))
-    matrix = vector.reshape(batches, 1, -1)
-    return np.broadcast_to(matrix, (batches, rows, x.shape[1])).copy()
+    _, longest = _blocks(*x.shape, batches, BLOCK)[0]
+    filled = np.empty_like(vector, shape=(batches, _length(longest), x.shape[1]))
+    filled[:] = vector.reshape(batches, 1, -1)
+    return filled
 
 
 def _length(block: slice) -> int:

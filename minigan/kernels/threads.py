@@ -153,9 +153,9 @@ def for_each(work: Callable[[T], object], items: Iterable[T], array: Array) -> N
     """Call work(item) for every item of the work on an array: in threads if it pays.
 
     To hand work over takes 40 microseconds. Other libraries' arrays stay in the caller's thread,
-    where their device was chosen.
+    where their device was chosen; so does what is part of a team's work already.
     """
-    if type(array) is np.ndarray and array.size >= LARGE:
+    if type(array) is np.ndarray and array.size >= LARGE and not _member.at_work:
         with team() as threads:
             threads.each(work, items)
     else:

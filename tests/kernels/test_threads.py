@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from minigan.kernels import threads
 from minigan.kernels import workspace as workspaces
 from minigan.kernels.product import product
-from minigan.kernels.threads import even_parts, idle_team, team
+from minigan.kernels.threads import even_parts, for_each, idle_team, team
 from minigan.kernels.workspace import release_workspaces, workspace
 
 TWO = min(2, threads._processors())  # of a team, where the machine has as many
@@ -211,6 +211,23 @@ def test_each_thread_keeps_its_own_memory_and_all_is_released():
     assert sorted(sizes for sizes in kept if sizes) == sorted([[1000, 16]] + [[1000]] * (TWO - 1))
     release_workspaces()
     assert not any(buffers.free for buffers in workspaces._of_all_threads)
+
+
+def test_large_arrays_are_shared_but_not_by_who_is_at_work_already(monkeypatch):
+    monkeypatch.setattr(threads, "LARGE", 10)
+    workers = set()
+
+    def work(_):
+        time.sleep(0.001)  # so that a second thread finds something to do
+        workers.add(threading.get_ident())
+
+    for_each(work, range(20), np.zeros(9))
+    assert workers == {threading.get_ident()}
+    for_each(work, range(20), np.zeros(10))
+    assert len(workers) == TWO
+    with team() as members:
+        members.each(lambda _: (workers.clear(), for_each(work, range(20), np.zeros(10))), [0])
+    assert len(workers) == 1
 
 
 def test_large_products_are_shared_by_an_open_team():
