@@ -9,6 +9,7 @@ generator_loss, Adam, SGD, RMSProp, ...         minigan.losses, .optimizers
 load_digits, load_mnist, Batches                minigan.data
 profile                                         minigan.profiling
 recompute                                       minigan.layers.recompute
+release_workspaces                              minigan.kernels.workspace
 GAN, mlp_gan, Players, OBJECTIVES               minigan.gan
 """
 
@@ -85,6 +86,7 @@ from minigan.regularizers import L1, L2
 
 if TYPE_CHECKING:
     from minigan.autograd.check import GradientReport, check_gradients
+    from minigan.kernels.workspace import release_workspaces
     from minigan.layers.recompute import recompute
     from minigan.profiling import profile
 
@@ -97,6 +99,7 @@ _LOADED_AT_FIRST_USE = {  # so that `import minigan` is fast
     "check_gradients": "minigan.autograd.check",
     "profile": "minigan.profiling",
     "recompute": "minigan.layers.recompute",
+    "release_workspaces": "minigan.kernels.workspace",
 }
 
 if not TYPE_CHECKING:  # type checkers would believe that it has every name
@@ -119,7 +122,7 @@ __all__ = [  # noqa: RUF022
     "UpSample2D", "Zeros", "check_gradients", "detect_anomaly", "discriminator_loss", "fake_loss",
     "generator_loss", "grad", "gradient_penalty", "hinge_loss", "hvp", "jvp", "least_squares_loss",
     "log_discriminator_loss", "log_generator_loss", "minimax_generator_loss", "no_grad", "op",
-    "profile", "r1_penalty", "real_loss", "recompute", "record_source", "squared_slopes",
-    "stop_gradient", "vjp", "wasserstein_loss",
+    "profile", "r1_penalty", "real_loss", "recompute", "record_source", "release_workspaces",
+    "squared_slopes", "stop_gradient", "vjp", "wasserstein_loss",
 ]  # fmt: skip
 __all__ += ops.__all__

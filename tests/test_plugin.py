@@ -5,7 +5,18 @@ import sys
 
 import pytest
 
+from minigan.autograd.operators import registry
+
 pytest_plugins = "pytester"
+
+
+@pytest.fixture(autouse=True)
+def _ops_of_the_projects_are_forgotten():
+    ops = dict(registry)
+    yield
+    registry.clear()
+    registry.update(ops)
+
 
 PRELUDE = """
 import numpy as np

@@ -1,6 +1,7 @@
 """Convolution by columns at the speed of the matrix product: a few images at a time, in threads.
 
-The products are those of convolution.py, on NumPy arrays. What is new is where the numbers are:
+The products are those of convolution.py, on NumPy arrays of one floating-point dtype. What is new
+is where the numbers are:
 
     columns   all patches by one strided copy, in which neighbouring pixels of a row stay together
     trio      in parts whose patches stay in a core's cache until the product has used them

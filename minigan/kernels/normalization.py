@@ -55,17 +55,14 @@ def scale_channels(x: Array, scale: Array) -> Array:
 
 @singledispatch
 def scale_and_shift(x: Array, center: Array, scale: Array, shift: Array) -> Array:
-    """(x - center) * scale + shift: (..., C), three of (C,) or of (B, C) -> (..., C).
+    """(x - center) * scale + shift: (..., C), three of (C,) or of (B, C) -> (..., C)."""
 
-    In two passes, x * scale + (shift - center * scale). For a center far from 0 this rounds off as
-    much of the result as x itself was rounded by.
-    """
-
-    def formula(part: Array, out: Array, scales: Array, shifts: Array) -> None:
-        np.multiply(part, scales, out=out)
+    def formula(part: Array, out: Array, centers: Array, scales: Array, shifts: Array) -> None:
+        np.subtract(part, centers, out=out)
+        out *= scales
         out += shifts
 
-    return _by_channel(formula, x, scale, shift - center * scale)
+    return _by_channel(formula, x, center, scale, shift)
 
 
 @singledispatch
@@ -141,22 +138,22 @@ def _batches(vector: Array) -> int:
 
 
 @cache
-def _blocks(rows: int, channels: int, batches: int, block: int) -> list[tuple[int, slice]]:
-    """Rows in parts of so many elements, the longest first: which batch they are of, and which."""
-    N = rows // batches
-    parts = max(1, -(-N * channels // block))
-    return [
-        (batch, slice(batch * N + part.start, batch * N + part.stop))
-        for batch in range(batches)
-        for part in reversed(even_parts(N, parts))
-    ]
+def _blocks(rows: int, channels: int, batches: int, block: int) -> tuple[tuple[int, slice], ...]:
+    """Rows in parts of so many elements: which batch they are of, and which they are."""
+    longest = -(-rows // batches)
+    parts = max(1, min(longest, -(-longest * channels // block)))
+    return tuple(
+        (batch, slice(whole.start + part.start, whole.start + part.stop))
+        for batch, whole in enumerate(even_parts(rows, batches))
+        for part in even_parts(_length(whole), parts)
+    )
 
 
 def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
     """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
-    _, longest = _blocks(*x.shape, batches, BLOCK)[0]
-    filled = np.empty_like(vector, shape=(batches, _length(longest), x.shape[1]))
-    filled[:] = vector.reshape(batches, 1, -1)
+    longest = max(_length(block) for _, block in _blocks(*x.shape, batches, BLOCK))
+    filled = np.empty_like(vector, shape=(batches, longest, x.shape[1]))
+    filled[:] = vector.reshape(batches, 1, x.shape[1])
     return filled
 
 

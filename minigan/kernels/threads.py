@@ -131,6 +131,7 @@ def team() -> Iterator[Team]:
         state = _state  # a fork replaces it
         if not state.users:
             state.size = min(_blas_threads(), _processors())
+            _set_limits_from_this_thread()
             state.limit = _blas().limit(limits=1)
         state.users += 1
     try:
@@ -139,6 +140,7 @@ def team() -> Iterator[Team]:
         with _lock:
             state.users -= 1
             if not state.users:
+                _set_limits_from_this_thread()
                 state.limit.restore_original_limits()
 
 
@@ -187,6 +189,18 @@ def _blas() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
+
+
+def _set_limits_from_this_thread() -> None:
+    """threadpoolctl from 3.8 on obeys only the thread that first set a limit, as long as it lives.
+
+    A team's first user may be another thread than its last; all of them come here with the lock.
+    """
+    from threadpoolctl import OpenBLASController
+
+    forget = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if forget is not None:
+        forget(force=True)
 
 
 def _blas_threads() -> int:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 import numpy as np
 
 from minigan.backend import HostArray
 
 ALIGNMENT = 64  # bytes, a cache line
+KEPT = 2**29  # bytes of a thread, at most
 
 
 @contextmanager
@@ -33,13 +34,15 @@ def workspace(dtype: Any, *shapes: tuple[int, ...]) -> Iterator[list[HostArray]]
     try:
         yield arrays
     finally:
-        buffers.free.append(buffer)
+        buffers.give_back(buffer)
 
 
 def release_workspaces() -> None:
-    """Free what is kept. It is as much as each thread ever used at once."""
-    for buffers in list(_of_all_threads):
-        buffers.free = []
+    """Free what is kept: as much as each thread ever used at once, and at most 512 MB of each."""
+    for of_thread in list(_of_all_threads):
+        buffers = of_thread()
+        if buffers is not None:
+            buffers.free = []
 
 
 class _Buffers:
@@ -47,7 +50,7 @@ class _Buffers:
 
     def __init__(self) -> None:
         self.free: list[HostArray] = []
-        _of_all_threads.add(self)
+        _of_all_threads.append(ref(self, _of_all_threads.remove))
 
     def take(self, size: int) -> HostArray:
         """The smallest that is large enough; if there is none, a new one for the largest."""
@@ -62,11 +65,16 @@ class _Buffers:
         start = -memory.ctypes.data % ALIGNMENT
         return memory[start : start + size]
 
+    def give_back(self, buffer: HostArray) -> None:
+        """Keep it, if there is room."""
+        if len(buffer) + sum(map(len, self.free)) <= KEPT:
+            self.free.append(buffer)
+
 
 class _OfThisThread(threading.local):
     def __init__(self) -> None:
         self.buffers = _Buffers()
 
 
-_of_all_threads: "WeakSet[_Buffers]" = WeakSet()  # threads end
+_of_all_threads: "list[ref[_Buffers]]" = []  # of those that live; each method call is one step
 _of_this_thread = _OfThisThread()

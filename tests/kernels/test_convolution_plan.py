@@ -52,6 +52,13 @@ def test_the_small_networks_of_tensorflows_traces_keep_the_accuracy_of_columns(
     assert plan.form(geometry, images, inputs, outputs, np.dtype("float32")) != "winograd"
 
 
+def test_images_without_pixels_are_plain():
+    """64 images of 4 x 4 pixels, all cut off by the padding."""
+    g, w = np.ones((64, 4, 4, 64), "float32"), np.ones((3, 3, 64, 64), "float32")
+    geometry = Geometry.of((0, 4), 3, 1, ((3, 3), (1, 1)))
+    assert kernels.conv2d_transpose(g, w, geometry).shape == (64, 0, 4, 64)
+
+
 @pytest.fixture
 def taken(monkeypatch):
     """The forms that were taken."""

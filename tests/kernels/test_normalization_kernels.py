@@ -84,6 +84,25 @@ def test_three_batches_one_after_the_other(shape, draw):
     assert_close(kernels.moments(x, 3), np.stack([rows.mean(1), rows.var(1)]), "float64")
 
 
+@pytest.mark.usefixtures("_blocks")
+def test_no_row_is_left_out_of_batches_of_different_sizes(draw):
+    (x, scale), exact = draw("float64", (5, 3), (2, 3))
+    expected = exact[0] * np.repeat(exact[1], [2, 3], axis=0)
+    assert_close(kernels.scale_channels(x, scale), expected, "float64")
+
+
+def test_a_vector_has_a_number_for_each_channel():
+    with pytest.raises(ValueError, match="reshape"):
+        kernels.scale_channels(np.ones((2, 3)), np.ones(1))
+
+
+def test_float16_does_not_overflow_on_the_way():
+    """300 / sqrt(1e-5) is more than float16 holds."""
+    x, ones = np.full((4, 2), 300, "float16"), np.ones(2, "float16")
+    y = kernels.scale_and_shift(x, 300 * ones, 316 * ones, ones)
+    np.testing.assert_array_equal(y, np.ones((4, 2)))
+
+
 def test_as_many_batches_as_examples_take_no_more_memory():
     x = np.ones((2048, 8), "float32")
     tracemalloc.start()

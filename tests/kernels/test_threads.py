@@ -198,19 +198,58 @@ def test_memory_is_used_again_and_grows_with_the_largest_only():
 
 
 @pytest.mark.usefixtures("_nothing_kept")
+def test_no_more_is_kept_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(workspaces, "KEPT", 3000)
+    with workspace("int8", (1024,)), workspace("int8", (2048,)), workspace("int8", (512,)):
+        pass
+    with workspace("int8", (4096,)):
+        pass
+    kept = workspaces._of_this_thread.buffers.free
+    assert [len(buffer) for buffer in kept] == [512]
+
+
+def kept():
+    """How many numbers of 8 bytes each buffer of each thread has."""
+    threads = [of_thread() for of_thread in workspaces._of_all_threads]
+    return [[len(buffer) // 8 for buffer in thread.free] for thread in threads if thread.free]
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_threads_that_end_take_their_memory_with_them():
+    known = len(workspaces._of_all_threads)
+
+    def work():
+        with workspace("float64", (1000,)):
+            pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert (kept(), len(workspaces._of_all_threads)) == ([], known)
+
+
+@pytest.mark.usefixtures("_nothing_kept")
+def test_the_smallest_that_is_large_enough_is_taken():
+    with workspace("float64", (16,)) as (small,), workspace("float64", (1000,)) as (large,):
+        places = small.ctypes.data, large.ctypes.data
+    with workspace("float64", (8,)) as (first,), workspace("float64", (8,)) as (second,):
+        assert (first.ctypes.data, second.ctypes.data) == places
+
+
+@pytest.mark.usefixtures("_nothing_kept")
 def test_each_thread_keeps_its_own_memory_and_all_is_released():
     with team() as members, workspace("float64", (10,)):
-        barrier = threading.Barrier(members.size)  # so that every member takes some
+        barrier = threading.Barrier(members.size, timeout=10)  # so that every member takes some
 
         def work(_):
             with workspace("float64", (1000,)):
                 barrier.wait()
 
         members.each(work, range(members.size))
-    kept = [[len(b) // 8 for b in buffers.free] for buffers in workspaces._of_all_threads]
-    assert sorted(sizes for sizes in kept if sizes) == sorted([[1000, 16]] + [[1000]] * (TWO - 1))
+    assert sorted(kept()) == sorted([[1000, 16]] + [[1000]] * (TWO - 1))
     release_workspaces()
-    assert not any(buffers.free for buffers in workspaces._of_all_threads)
+    assert kept() == []
 
 
 def test_large_arrays_are_shared_but_not_by_who_is_at_work_already(monkeypatch):
@@ -228,6 +267,35 @@ def test_large_arrays_are_shared_but_not_by_who_is_at_work_already(monkeypatch):
     with team() as members:
         members.each(lambda _: (workers.clear(), for_each(work, range(20), np.zeros(10))), [0])
     assert len(workers) == 1
+
+
+def test_a_team_that_one_thread_opened_may_be_left_by_another():
+    """threadpoolctl obeys the thread that set a limit first; BLAS would stay at one thread."""
+    entered, joined, left, done = (threading.Event() for _ in range(4))
+    inside = []
+
+    def first():
+        with team():
+            entered.set()
+            joined.wait(10)
+        left.set()
+        done.wait(10)
+
+    def second():
+        entered.wait(10)
+        with team():
+            joined.set()
+            left.wait(10)
+            inside.append(blas_threads())
+
+    users = [threading.Thread(target=user) for user in (first, second)]
+    for user in users:
+        user.start()
+    users[1].join()
+    assert inside == [{1}]
+    assert blas_threads() == {2}
+    done.set()
+    users[0].join()
 
 
 def test_large_products_are_shared_by_an_open_team():

@@ -19,6 +19,8 @@ def matmul(x: Value, w: Value) -> Value:
 
 
 def _matmul_pullback_to_x(g: Value, y: Value, x: Value, w: Value) -> Value:
+    if x.ndim == w.ndim == 2:  # matrices, before all that stacks and vectors need
+        return g @ w.T
     if w.ndim == 1:
         return g.reshape((*y.shape, 1)) * w  # each row of x met w in one dot product
     if x.ndim == 1:
@@ -28,6 +30,8 @@ def _matmul_pullback_to_x(g: Value, y: Value, x: Value, w: Value) -> Value:
 
 
 def _matmul_pullback_to_w(g: Value, y: Value, x: Value, w: Value) -> Value:
+    if x.ndim == w.ndim == 2:
+        return x.T @ g
     if x.ndim == 1 and w.ndim == 1:
         return g * x
     if x.ndim == 1:
