@@ -4,7 +4,6 @@
 length 1; broadcasting does the rest.
 """
 
-import math
 from typing import TypeAlias
 
 from minigan.autograd.engine import Value, op
@@ -32,7 +31,7 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
 mean.pullbacks(
     lambda g, y, x, axis, keepdims: broadcast_to(
-        _with_lost_axes(g, x, axis) / _count(x, axis), x.shape
+        _with_lost_axes(g, x, axis) / _count(x, y), x.shape
     ),
 )
 
@@ -48,7 +47,7 @@ def var(x: Value, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> V
 
 var.pullbacks(
     lambda g, y, x, axis, keepdims, ddof: (
-        (_with_lost_axes(g, x, axis) * 2 / (_count(x, axis) - ddof))
+        (_with_lost_axes(g, x, axis) * 2 / (_count(x, y) - ddof))
         * (x - x.mean(axis=axis, keepdims=True))
     ),
 )
@@ -76,9 +75,10 @@ def _with_lost_axes(g: Value, x: Value, axis: Axis) -> Value:
     return g.reshape(tuple(1 if i in lost else n for i, n in enumerate(x.shape)))
 
 
-def _count(x: Value, axis: Axis) -> int:
-    """How many elements of x meet in one of the output."""
-    return math.prod(x.shape[i] for i in _lost_axes(x, axis))
+def _count(x: Value, y: Value) -> int:
+    """How many elements of x meet in one of y."""
+    count: int = x.size // y.size if y.size else 0
+    return count
 
 
 def _lost_axes(x: Value, axis: Axis) -> set[int]:
