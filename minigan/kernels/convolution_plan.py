@@ -64,8 +64,7 @@ def conv2d(
     x: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
 ) -> HostArray:
     """(N, H, W, I), (KH, KW, I, O) -> (N, H', W', O)."""
-    dtypes = (array.dtype for array in (x, w, bias) if array is not None)
-    chosen = form(geometry, len(x), w.shape[2], w.shape[3], *dtypes)
+    chosen = form(geometry, len(x), *w.shape[2:], *_dtypes(x, w, bias))
     return CONV2D[chosen](x, w, geometry, bias)
 
 
@@ -74,13 +73,16 @@ def conv2d_transpose(
     g: HostArray, w: HostArray, geometry: Geometry, bias: HostArray | None = None
 ) -> HostArray:
     """(N, H', W', O), (KH, KW, I, O) -> (N, H, W, I)."""
-    dtypes = (array.dtype for array in (g, w, bias) if array is not None)
-    chosen = form(geometry, len(g), w.shape[2], w.shape[3], *dtypes)
+    chosen = form(geometry, len(g), *w.shape[2:], *_dtypes(g, w, bias))
     return CONV2D_TRANSPOSE[chosen](g, w, geometry, bias)
 
 
 @plain.conv2d_filter.register(np.ndarray)
 def conv2d_filter(x: HostArray, g: HostArray, geometry: Geometry) -> HostArray:
     """(N, H, W, I), (N, H', W', O) -> (KH, KW, I, O)."""
-    chosen = form(geometry, len(x), x.shape[3], g.shape[3], x.dtype, g.dtype)
+    chosen = form(geometry, len(x), x.shape[3], g.shape[3], *_dtypes(x, g))
     return CONV2D_FILTER[chosen](x, g, geometry)
+
+
+def _dtypes(*arrays: HostArray | None) -> list[Any]:
+    return [array.dtype for array in arrays if array is not None]

@@ -309,7 +309,7 @@ def _multiply(
 def _add_bias(values: HostArray, bias: HostArray | None) -> None:
     """Add a number to each channel of the images that (WINDOW, WINDOW, R, Q, N * S * C) will make.
 
-    All numbers of a tile take in the value at the points 1, 1, times powers of 1.
+    AT has a column of ones for the point 1: what is added there is added to all outputs of a tile.
     """
     if bias is not None:
         one = POINTS.index(1)
