@@ -2,9 +2,11 @@
 
 Each contender lives in a process of its own, with the same number of threads. They take turns,
 a chunk of steps at a time, so that whatever slows the machine down slows all of them; ratios are
-medians over rounds. Only the step is timed: pictures and noise are made before.
+medians over rounds. Each round has another order, so that what one of them leaves behind is not
+always the same one's burden. Only the step is timed: pictures and noise are made before.
 """
 
+import random
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from arithmetic import workload_flops
 from contenders import CONTENDERS, Chunk, Job, is_installed, worker
 from startup import import_seconds
 
+REST = 0.1  # seconds before each chunk: threads that the last one left awake go to sleep
 DISTURBED = 0.02  # a chunk counts if our threads waited less than this part of it
 PATIENCE = 30.0  # seconds that a comparison spends on repeating disturbed chunks
 SLOW_ROUNDS = 3  # of contenders so slow that a few chunks say enough
@@ -85,7 +88,7 @@ def compare(workload: str, threads: int, plan: Plan, patience: float) -> dict[st
         chunks: dict[str, list[Chunk]] = {c: [] for c in plan.contenders}
         disturbed = 0
         for i in range(plan.rounds):
-            for c, connection in workers.items():
+            for c, connection in random.Random(i).sample([*workers.items()], len(workers)):
                 if c not in plan.slow or i < SLOW_ROUNDS:
                     start = time.monotonic()
                     chunk, repeats = undisturbed_chunk(connection, plan.steps, patience)
@@ -129,6 +132,7 @@ def undisturbed_chunk(connection: Connection, steps: int, patience: float) -> tu
     chunks: list[Chunk] = []
     deadline = time.monotonic() + patience
     while not chunks or (chunks[-1].waiting >= DISTURBED and time.monotonic() < deadline):
+        time.sleep(REST)
         connection.send(steps)
         chunks.append(connection.recv())
     best = min(chunks, key=lambda chunk: chunk.waiting)
