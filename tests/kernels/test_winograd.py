@@ -89,7 +89,7 @@ def test_in_many_blocks_and_chunks(name, block, chunk, monkeypatch):
 
 @pytest.mark.parametrize("name", TRIO)
 @pytest.mark.parametrize("image", [(8, 8), (14, 14)])
-def test_float32_is_not_much_further_off_than_columns(name, image):
+def test_float32_is_at_most_8_times_as_far_off_as_columns(name, image):
     geometry = Geometry.of(image, 5, 2, "same")
     arrays = inputs(geometry, 16, 64, 96, "float32")[name]
     exact = plainly(name, [x.astype("float64") for x in arrays], geometry)
@@ -99,7 +99,7 @@ def test_float32_is_not_much_further_off_than_columns(name, image):
         return np.sqrt(np.mean((y - exact) ** 2) / np.mean(exact**2))
 
     ours = error(getattr(winograd, name)(*arrays, geometry))
-    assert ours < 10 * error(plainly(name, arrays, geometry))
+    assert ours < 8 * error(plainly(name, arrays, geometry))
     assert ours < 4e-6
 
 
