@@ -23,7 +23,7 @@ from minigan.backend import HostArray
 from minigan.kernels import convolution as plain
 from minigan.kernels.convolution import Geometry
 from minigan.kernels.normalization import add_to_channels
-from minigan.kernels.threads import even_parts, team
+from minigan.kernels.threads import even_parts, length_of, team
 
 BLOCK = 2**21  # bytes of patches: a core's own cache and a share of the common one
 FEW_CHANNELS = 8
@@ -89,8 +89,8 @@ def conv2d_filter(x: HostArray, g: HostArray, geometry: Geometry) -> HostArray:
 
     def work(share: slice) -> None:
         part = np.zeros_like(w)
-        for block in _blocks(share.stop - share.start, geometry, x.shape[3] * x.itemsize):
-            images = slice(share.start + block.start, share.start + block.stop)
+        pixel = x.shape[3] * x.itemsize
+        for images in _blocks(length_of(share), geometry, pixel, start=share.start):
             part += by_columns(x[images], g[images], geometry)
         sums.append((share.start, part))
 
@@ -101,11 +101,13 @@ def conv2d_filter(x: HostArray, g: HostArray, geometry: Geometry) -> HostArray:
     return w
 
 
-def _blocks(images: int, geometry: Geometry, pixel: int, least: int = 1) -> list[slice]:
-    """The images in parts, at least so many; a pixel of a patch has so many bytes."""
+def _blocks(
+    images: int, geometry: Geometry, pixel: int, least: int = 1, start: int = 0
+) -> list[slice]:
+    """Images from start on in parts, at least so many; a pixel of a patch has so many bytes."""
     patches = prod(geometry.output) * prod(geometry.kernel) * pixel
     parts = -(-images // max(1, BLOCK // patches))
-    return even_parts(images, min(images, max(parts, least)))
+    return even_parts(images, min(images, max(parts, least)), start)
 
 
 def conv2d_transpose_by_planes(

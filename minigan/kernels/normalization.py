@@ -24,7 +24,7 @@ import numpy as np
 
 from minigan.backend import Array
 from minigan.kernels.reduction import sum_rows
-from minigan.kernels.threads import even_parts, for_each
+from minigan.kernels.threads import even_parts, for_each, length_of
 
 BLOCK = 2**17  # elements: 512 KB of float32, so that two blocks fit into a core's cache
 
@@ -38,7 +38,7 @@ def moments(x: Array, batches: int = 1) -> Array:
     centers = _filling_a_block(mean, x, batches)
 
     def squares(batch: int, block: slice) -> Array:
-        deviation = x[block] - centers[batch, : _length(block)]
+        deviation = x[block] - centers[batch, : length_of(block)]
         deviation *= deviation
         return sum_rows(deviation)
 
@@ -84,7 +84,7 @@ def sum_of_products(g: Array, x: Array, center: Array) -> Array:
     centers = _filling_a_block(center.astype(dtype), x, batches)
 
     def products(batch: int, block: slice) -> Array:
-        product = x[block] - centers[batch, : _length(block)]
+        product = x[block] - centers[batch, : length_of(block)]
         product *= g[block]
         return sum_rows(product)
 
@@ -109,7 +109,7 @@ def _write_by_channel(formula: Callable[..., object], x: Array, y: Array, *vecto
 
     def work(place: tuple[int, slice]) -> None:
         batch, block = place
-        formula(x[block], y[block], *(v[batch, : _length(block)] for v in repeated))
+        formula(x[block], y[block], *(v[batch, : length_of(block)] for v in repeated))
 
     for_each(work, _blocks(*x.shape, batches, BLOCK), x)
 
@@ -143,20 +143,15 @@ def _blocks(rows: int, channels: int, batches: int, block: int) -> tuple[tuple[i
     longest = -(-rows // batches)
     parts = max(1, min(longest, -(-longest * channels // block)))
     return tuple(
-        (batch, slice(whole.start + part.start, whole.start + part.stop))
+        (batch, part)
         for batch, whole in enumerate(even_parts(rows, batches))
-        for part in even_parts(_length(whole), parts)
+        for part in even_parts(length_of(whole), parts, whole.start)
     )
 
 
 def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
     """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
-    longest = max(_length(block) for _, block in _blocks(*x.shape, batches, BLOCK))
+    longest = max(length_of(block) for _, block in _blocks(*x.shape, batches, BLOCK))
     filled = np.empty_like(vector, shape=(batches, longest, x.shape[1]))
     filled[:] = vector.reshape(batches, 1, x.shape[1])
     return filled
-
-
-def _length(block: slice) -> int:
-    length: int = block.stop - block.start
-    return length

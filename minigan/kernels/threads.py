@@ -63,13 +63,19 @@ class Team:
         self.each(lambda job: job(), jobs)
 
 
-def even_parts(n: int, parts: int) -> list[slice]:
-    """The numbers below n in parts of the same length, or one less.
+def even_parts(n: int, parts: int, start: int = 0) -> list[slice]:
+    """The n numbers from start on in parts of the same length, or one less; the last is longest.
 
     >>> even_parts(5, 2)
     [slice(0, 2, None), slice(2, 5, None)]
     """
-    return [slice(n * i // parts, n * (i + 1) // parts) for i in range(parts)]
+    return [slice(start + n * i // parts, start + n * (i + 1) // parts) for i in range(parts)]
+
+
+def length_of(part: slice) -> int:
+    """How many numbers a part has."""
+    length: int = part.stop - part.start
+    return length
 
 
 class _Helper:

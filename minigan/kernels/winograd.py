@@ -29,7 +29,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigan.backend import HostArray
 from minigan.kernels.convolution import Geometry
-from minigan.kernels.threads import Team, even_parts, team
+from minigan.kernels.threads import Team, even_parts, length_of, team
 from minigan.kernels.winograd_tiling import (
     EVERYWHERE,
     OUTPUTS,
@@ -68,7 +68,7 @@ def images_to_points(
 
     def work(share: slice) -> None:
         blocks = _blocks(share, height * breadth * S * C * x.itemsize, BLOCK)
-        longest = _length(blocks[0])
+        longest = length_of(blocks[0])
         with workspace(x.dtype, (height, breadth, longest, S, C)) as (padded,):
             padded[: max(to_i.start for (to_i, _), _ in inside)] = 0
             padded[min(to_i.stop for (to_i, _), _ in inside) :] = 0
@@ -76,14 +76,14 @@ def images_to_points(
             padded[:, min(to_j.stop for _, (to_j, _) in inside) :] = 0
             windows = _windows(padded.reshape(height, breadth, longest * S * C), R, Q, width)
             for images in blocks:
-                N = _length(images)
+                N = length_of(images)
                 for s, ((to_i, from_i), (to_j, from_j)) in enumerate(inside):
                     padded[to_i, to_j, :N, s] = x[images, from_i, from_j].transpose(1, 2, 0, 3)
                 values = v[..., images.start * S * C : images.stop * S * C]
                 values = values.transpose(2, 3, 0, 1, 4)
                 _on_both_axes(rows, columns, windows[..., : N * S * C], values)
 
-    return [partial(work, share) for share in _shares(threads, len(x))]
+    return _jobs(work, threads, len(x))
 
 
 def points_to_images(
@@ -98,7 +98,7 @@ def points_to_images(
 
     def work(share: slice) -> None:
         for images in _blocks(share, height * breadth * S * C * y.itemsize, BLOCK):
-            N = _length(images)
+            N = length_of(images)
             with workspace(y.dtype, (R, OUTPUTS, Q, OUTPUTS, N * S * C)) as (pixels,):
                 values = m[..., images.start * S * C : images.stop * S * C]
                 values = values.transpose(2, 3, 0, 1, 4)
@@ -107,7 +107,7 @@ def points_to_images(
                 for s, ((from_i, to_i), (from_j, to_j)) in enumerate(inside):
                     y[images, to_i, to_j] = pixels[from_i, from_j, :, s].transpose(2, 0, 1, 3)
 
-    return [partial(work, share) for share in _shares(threads, len(y))]
+    return _jobs(work, threads, len(y))
 
 
 def kernel_to_points(
@@ -122,7 +122,7 @@ def kernel_to_points(
             for taps, values, rows, columns in _by_phase(tiling, w[..., part], u[..., part]):
                 _on_both_axes(rows[:, order].copy(), columns[:, order].copy(), taps, values)
 
-    return [partial(work, share) for share in _shares(threads, w.shape[-1])]
+    return _jobs(work, threads, w.shape[-1])
 
 
 def points_to_kernel(threads: Team, u: HostArray, tiling: Tiling, w: HostArray) -> Jobs:
@@ -134,7 +134,7 @@ def points_to_kernel(threads: Team, u: HostArray, tiling: Tiling, w: HostArray) 
             for taps, values, rows, columns in _by_phase(tiling, w[..., part], u[..., part]):
                 _on_both_axes(rows.T.copy(), columns.T.copy(), values, taps)
 
-    return [partial(work, share) for share in _shares(threads, w.shape[-1])]
+    return _jobs(work, threads, w.shape[-1])
 
 
 def _by_phase(
@@ -169,21 +169,15 @@ def _windows(x: HostArray, R: int, Q: int, width: int) -> HostArray:
     return as_strided(x, (R, Q, width, width, x.shape[2]), strides)
 
 
-def _shares(threads: Team, n: int) -> list[slice]:
-    """n items in one part for each thread."""
-    return even_parts(n, min(n, threads.size))
+def _jobs(work: Callable[[slice], None], threads: Team, n: int) -> Jobs:
+    """The work on n items, an even share of them for each thread."""
+    return [partial(work, share) for share in even_parts(n, min(n, threads.size))]
 
 
 def _blocks(share: slice, itemsize: int, block: int) -> list[slice]:
     """A share in parts of so many bytes, the longest first."""
-    n = _length(share)
-    parts = even_parts(n, min(n, ceil_divide(n * itemsize, block)))
-    return [slice(share.start + part.start, share.start + part.stop) for part in reversed(parts)]
-
-
-def _length(items: slice) -> int:
-    length: int = items.stop - items.start
-    return length
+    n = length_of(share)
+    return even_parts(n, min(n, ceil_divide(n * itemsize, block)), share.start)[::-1]
 
 
 # ── the three products ───────────────────────────────────────────────────────────────────────
@@ -323,6 +317,6 @@ def _chunks(n: int, tiles: Grid, u: HostArray) -> Iterator[tuple[slice, HostArra
     R, Q = (axis.count for axis in tiles)
     image = WINDOW**2 * R * Q * (S * I + O) * u.itemsize  # bytes
     for images in even_parts(n, ceil_divide(n, max(1, CHUNK // max(1, image)))):
-        N, points = images.stop - images.start, (WINDOW, WINDOW, R, Q)
+        N, points = length_of(images), (WINDOW, WINDOW, R, Q)
         with workspace(u.dtype, (*points, N * S * I), (*points, N * O)) as (v, m):
             yield images, v, m
