@@ -1,12 +1,13 @@
 """Activations, each in one buffer, block by block."""
 
+from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
 from minigan.backend import Array
-from minigan.kernels.threads import even_parts, for_each
+from minigan.kernels.threads import even_parts, in_shares
 
 BLOCK = 2**18  # elements
 
@@ -31,11 +32,12 @@ def leaky_relu(x: Array, alpha: float) -> Array:
     """max(x, alpha * x) for any shape and alpha in [0, 1]."""
     y: Array = np.empty_like(x, np.result_type(x.dtype, alpha))
 
-    def work(part: Any) -> None:
-        np.multiply(x[part], alpha, out=y[part])
-        np.maximum(x[part], y[part], out=y[part])
+    def work(blocks: Sequence[Any]) -> None:
+        for block in blocks:
+            np.multiply(x[block], alpha, out=y[block])
+            np.maximum(x[block], y[block], out=y[block])
 
-    for_each(work, _blocks(x), x)
+    in_shares(work, _blocks(x), x)
     return y
 
 
@@ -43,21 +45,27 @@ def leaky_relu(x: Array, alpha: float) -> Array:
 def damped(g: Array, kept: Array, alpha: float) -> Array:
     """g where kept, else alpha * g: leaky relu's gradient, for x >= 0.
 
-    By a factor, 1 or alpha, since np.where would be 5 times slower. In blocks 8.4 million numbers
-    take 8.7 ms in place of 13.5, and half of that in two threads.
+    By a factor, 1 or alpha, since np.where would be 9 times slower. 0.8 million numbers take 0.28
+    ms: 0.49 if they are compared with alpha itself, and not with an array full of it.
     """
     y: Array = np.empty_like(g)
+    blocks = _blocks(g)
+    alphas = np.full_like(g[blocks[-1]], alpha)  # the last block is the longest
 
-    def work(part: Any) -> None:
-        np.maximum(kept[part].astype(g.dtype), alpha, out=y[part])
-        y[part] *= g[part]
+    def work(blocks: Sequence[Any]) -> None:
+        for block in blocks:
+            factor = y[block]
+            factor[...] = kept[block]
+            np.maximum(factor, alphas[: len(factor)] if y.ndim else alphas, out=factor)
+            factor *= g[block]
 
-    for_each(work, _blocks(g), g)
+    in_shares(work, blocks, g)
     return y
 
 
 def _blocks(x: Array) -> list[Any]:
-    """x in parts that stay in the cache from one pass to the next."""
+    """x in parts that stay in the cache from one pass to the next: one, or an even number."""
     if x.ndim == 0:
         return [...]
-    return even_parts(len(x), min(len(x), -(-x.size // BLOCK)))
+    parts = -(-x.size // BLOCK)
+    return even_parts(len(x), max(1, min(len(x), parts + parts % 2 if parts > 1 else 1)))

@@ -1,12 +1,13 @@
 """Adam's update of a flat buffer, in place."""
 
 import math
+from collections.abc import Sequence
 from functools import singledispatch
 
 import numpy as np
 
 from minigan.backend import Array
-from minigan.kernels.threads import for_each
+from minigan.kernels.threads import in_shares
 
 BLOCK = 2**18  # elements: large enough that threads seldom wait for each other
 
@@ -36,11 +37,12 @@ def adam_update(
     step_size *= m_scale / v_scale
     epsilon /= v_scale
 
-    def work(start: int) -> None:
-        block = slice(start, start + BLOCK)
-        _update(w[block], g[block], m[block], v[block], step_size, beta1, beta2, epsilon)
+    def work(starts: Sequence[int]) -> None:
+        for start in starts:
+            block = slice(start, start + BLOCK)
+            _update(w[block], g[block], m[block], v[block], step_size, beta1, beta2, epsilon)
 
-    for_each(work, range(0, w.size, BLOCK), w)
+    in_shares(work, range(0, w.size, BLOCK), w)
 
 
 def _update(

@@ -13,7 +13,7 @@ Measured: a step of the 64 x 64 DCGAN on two processors, 1.28 s in place of 1.65
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
@@ -63,6 +63,17 @@ class Team:
         self.each(lambda job: job(), jobs)
 
 
+def in_turn(calls: Iterable[Callable[[], object]]) -> None:
+    """Make these calls of NumPy one after the other, all prepared before the first one.
+
+    One thread at a time runs Python. Another that comes back from NumPy meanwhile goes to sleep,
+    and needs 50 microseconds to wake up: so a job does its Python first, and then none. Measured:
+    7 % of a Winograd convolution of 64 images, 14 x 14 x 64, in two threads.
+    """
+    for call in list(calls):
+        call()
+
+
 def even_parts(n: int, parts: int, start: int = 0) -> list[slice]:
     """The n numbers from start on in parts of the same length, or one less; the last is longest.
 
@@ -79,12 +90,11 @@ def length_of(part: slice) -> int:
 
 
 class _Helper:
-    """A thread that waits for work: there and back takes 40 microseconds, an executor's 65."""
+    """A thread that waits for work: there and back takes 35 microseconds, an executor's 65."""
 
     def __init__(self) -> None:
-        self._begun, self._ended = threading.Lock(), threading.Event()
+        self._begun, self._busy = threading.Lock(), threading.Lock()
         self._begun.acquire()
-        self._ended.set()  # it has no work
         self._work: Callable[[], object]
         self._error: BaseException | None = None
         threading.Thread(target=self._serve, name="minigan-kernels", daemon=True).start()
@@ -93,15 +103,16 @@ class _Helper:
         # in a copy of the caller's context, so that np.errstate holds there, too
         context = copy_context()
         self._work = lambda: context.run(work)
-        self._ended.clear()
+        self._busy.acquire()
         self._begun.release()
 
     def end(self) -> BaseException | None:
         """Wait for it, Ctrl-C or not: it works on the caller's arrays. What went wrong, if any."""
         interrupt = None
-        while not self._ended.is_set():
+        while True:
             try:
-                self._ended.wait()
+                with self._busy:
+                    break
             except KeyboardInterrupt as error:
                 interrupt = error
         wrong, self._error = interrupt or self._error, None
@@ -116,7 +127,7 @@ class _Helper:
             except BaseException as error:  # noqa: BLE001  the caller raises it
                 self._error = error
             del self._work  # and with it the arrays
-            self._ended.set()
+            self._busy.release()
 
 
 _idle: list[_Helper] = []
@@ -157,18 +168,18 @@ def idle_team() -> Team | None:
     return None
 
 
-def for_each(work: Callable[[T], object], items: Iterable[T], array: Array) -> None:
-    """Call work(item) for every item of the work on an array: in threads if it pays.
+def in_shares(work: Callable[[Sequence[T]], object], items: Sequence[T], array: Array) -> None:
+    """Call work(items) for the work on an array; if it pays, each thread does so with its share.
 
     To hand work over takes 40 microseconds. Other libraries' arrays stay in the caller's thread,
     where their device was chosen; so does what is part of a team's work already.
     """
     if type(array) is np.ndarray and array.size >= LARGE and not _member.at_work:
         with team() as threads:
-            threads.each(work, items)
+            shares = even_parts(len(items), min(len(items), threads.size))
+            threads.each(work, [items[share] for share in shares])
     else:
-        for item in items:
-            work(item)
+        work(items)
 
 
 class _State:

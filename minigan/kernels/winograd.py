@@ -25,21 +25,20 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from minigan.backend import HostArray
 from minigan.kernels.convolution import Geometry
-from minigan.kernels.threads import Team, even_parts, length_of, team
+from minigan.kernels.threads import Team, even_parts, in_turn, length_of, team
 from minigan.kernels.winograd_tiling import (
     EVERYWHERE,
     OUTPUTS,
     POINTS,
+    TAPS,
     WINDOW,
     Grid,
     Places,
     Tiling,
     ceil_divide,
-    matrices,
 )
 from minigan.kernels.workspace import workspace
 
@@ -47,6 +46,7 @@ BLOCK = 2**20  # bytes of images, so that they stay in a core's cache from step 
 KERNEL_BLOCK = 2**23  # bytes of a kernel's values
 CHUNK = 2**25  # bytes: of the images whose values at all points are kept at once
 
+Calls: TypeAlias = list[Callable[[], object]]  # of NumPy, in this order
 Jobs: TypeAlias = list[Callable[[], None]]  # for a team to run, in any order
 
 # ── images and kernels, to points and back ───────────────────────────────────────────────────
@@ -65,47 +65,61 @@ def images_to_points(
     S, width = len(places), rows.shape[2]
     height, breadth = OUTPUTS * (R - 1) + width, OUTPUTS * (Q - 1) + width
     inside = [(i.inside(height, H), j.inside(breadth, W)) for i, j in places]
+    pixels = [x[:, from_i, from_j].transpose(1, 2, 0, 3) for (_, from_i), (_, from_j) in inside]
+    values = v.transpose(2, 3, 0, 1, 4)
 
     def work(share: slice) -> None:
         blocks = _blocks(share, height * breadth * S * C * x.itemsize, BLOCK)
         longest = length_of(blocks[0])
-        with workspace(x.dtype, (height, breadth, longest, S, C)) as (padded,):
-            padded[: max(to_i.start for (to_i, _), _ in inside)] = 0
-            padded[min(to_i.stop for (to_i, _), _ in inside) :] = 0
-            padded[:, : max(to_j.start for _, (to_j, _) in inside)] = 0
-            padded[:, min(to_j.stop for _, (to_j, _) in inside) :] = 0
+        shapes = (height, breadth, longest, S, C), (R, Q, width, WINDOW, longest * S * C)
+        with workspace(x.dtype, *shapes) as (padded, half):
             windows = _windows(padded.reshape(height, breadth, longest * S * C), R, Q, width)
+            phases = [padded[i, j, :, s] for s, ((i, _), (j, _)) in enumerate(inside)]
+            calls: Calls = [partial(np.copyto, padded, 0)]
             for images in blocks:
-                N = length_of(images)
-                for s, ((to_i, from_i), (to_j, from_j)) in enumerate(inside):
-                    padded[to_i, to_j, :N, s] = x[images, from_i, from_j].transpose(1, 2, 0, 3)
-                values = v[..., images.start * S * C : images.stop * S * C]
-                values = values.transpose(2, 3, 0, 1, 4)
-                _on_both_axes(rows, columns, windows[..., : N * S * C], values)
+                N, L = length_of(images), length_of(images) * S * C
+                calls += [
+                    partial(np.copyto, phase[:, :, :N], of_phase[:, :, images])
+                    for phase, of_phase in zip(phases, pixels, strict=True)
+                ]
+                calls += _on_both_axes(
+                    rows, columns, windows[..., :L], half[..., :L],
+                    values[..., images.start * S * C : images.stop * S * C],
+                )  # fmt: skip
+            in_turn(calls)
 
     return _jobs(work, threads, len(x))
 
 
-def points_to_images(
-    threads: Team, tiles: Grid, m: HostArray, places: Places, y: HostArray
-) -> Jobs:
+def points_to_images(threads: Team, grid: Grid, m: HostArray, places: Places, y: HostArray) -> Jobs:
     """The adjoint, by AT: (WINDOW, WINDOW, R, Q, N * S * C) -> (N, H, W, C)."""
     _, H, W, C = y.shape
     *_, R, Q, _ = m.shape
-    S, (rows, columns) = len(places), (axis.from_points(y.dtype) for axis in tiles)
+    S, (rows, columns) = len(places), (axis.from_points(y.dtype) for axis in grid)
     height, breadth = OUTPUTS * R, OUTPUTS * Q
     inside = [(i.inside(height, H), j.inside(breadth, W)) for i, j in places]
+    pixels = [y[:, to_i, to_j].transpose(1, 2, 0, 3) for (_, to_i), (_, to_j) in inside]
+    values = m.transpose(2, 3, 0, 1, 4)
 
     def work(share: slice) -> None:
-        for images in _blocks(share, height * breadth * S * C * y.itemsize, BLOCK):
-            N = length_of(images)
-            with workspace(y.dtype, (R, OUTPUTS, Q, OUTPUTS, N * S * C)) as (pixels,):
-                values = m[..., images.start * S * C : images.stop * S * C]
-                values = values.transpose(2, 3, 0, 1, 4)
-                _on_both_axes(rows, columns, values, pixels.swapaxes(1, 2))
-                pixels = pixels.reshape(height, breadth, N, S, C)
-                for s, ((from_i, to_i), (from_j, to_j)) in enumerate(inside):
-                    y[images, to_i, to_j] = pixels[from_i, from_j, :, s].transpose(2, 0, 1, 3)
+        blocks = _blocks(share, height * breadth * S * C * y.itemsize, BLOCK)
+        longest = length_of(blocks[0])
+        shapes = (R, Q, WINDOW, OUTPUTS, longest * S * C), (R, OUTPUTS, Q, OUTPUTS, longest * S * C)
+        with workspace(y.dtype, *shapes) as (half, tiled):
+            tiles = tiled.reshape(height, breadth, longest, S, C)
+            phases = [tiles[i, j, :, s] for s, ((i, _), (j, _)) in enumerate(inside)]
+            calls: Calls = []
+            for images in blocks:
+                N, L = length_of(images), length_of(images) * S * C
+                calls += _on_both_axes(
+                    rows, columns, values[..., images.start * S * C : images.stop * S * C],
+                    half[..., :L], tiled[..., :L].swapaxes(1, 2),
+                )  # fmt: skip
+                calls += [
+                    partial(np.copyto, of_phase[:, :, images], phase[:, :, :N])
+                    for phase, of_phase in zip(phases, pixels, strict=True)
+                ]
+            in_turn(calls)
 
     return _jobs(work, threads, len(y))
 
@@ -114,13 +128,21 @@ def kernel_to_points(
     threads: Team, w: HostArray, tiling: Tiling, u: HostArray, backwards: bool = False
 ) -> Jobs:
     """G on each phase, its taps in order or back to front: (KH, KW, I, O) -> (6, 6, S, I, O)."""
-    order = slice(None, None, -1 if backwards else 1)
     w, u = w.reshape(*w.shape[:2], -1), u.reshape(*u.shape[:3], -1)
+    maps = tiling.kernel_maps(w.dtype, backwards)
 
     def work(share: slice) -> None:
-        for part in _blocks(share, u[..., 0].nbytes, KERNEL_BLOCK):
-            for taps, values, rows, columns in _by_phase(tiling, w[..., part], u[..., part]):
-                _on_both_axes(rows[:, order].copy(), columns[:, order].copy(), taps, values)
+        parts = _blocks(share, u[..., 0].nbytes, KERNEL_BLOCK)
+        with workspace(w.dtype, (TAPS, WINDOW, length_of(parts[0]))) as (half,):
+            in_turn(
+                call
+                for part in parts
+                for taps, points, rows, columns in maps
+                for call in _on_both_axes(
+                    rows, columns, w[(*taps, part)],
+                    half[: columns.shape[1], : len(rows), : length_of(part)], u[(*points, part)],
+                )
+            )  # fmt: skip
 
     return _jobs(work, threads, w.shape[-1])
 
@@ -128,45 +150,44 @@ def kernel_to_points(
 def points_to_kernel(threads: Team, u: HostArray, tiling: Tiling, w: HostArray) -> Jobs:
     """The adjoint: (6, 6, S, I, O) -> (KH, KW, I, O)."""
     w, u = w.reshape(*w.shape[:2], -1), u.reshape(*u.shape[:3], -1)
+    maps = tiling.kernel_maps(w.dtype)
 
     def work(share: slice) -> None:
-        for part in _blocks(share, u[..., 0].nbytes, KERNEL_BLOCK):
-            for taps, values, rows, columns in _by_phase(tiling, w[..., part], u[..., part]):
-                _on_both_axes(rows.T.copy(), columns.T.copy(), values, taps)
+        parts = _blocks(share, u[..., 0].nbytes, KERNEL_BLOCK)
+        with workspace(w.dtype, (WINDOW, TAPS, length_of(parts[0]))) as (half,):
+            in_turn(
+                call
+                for part in parts
+                for taps, points, rows, columns in maps
+                for call in _on_both_axes(
+                    rows.T, columns.T, u[(*points, part)],
+                    half[: len(columns), : rows.shape[1], : length_of(part)], w[(*taps, part)],
+                )
+            )  # fmt: skip
 
     return _jobs(work, threads, w.shape[-1])
 
 
-def _by_phase(
-    tiling: Tiling, w: HostArray, u: HostArray
-) -> Iterator[tuple[HostArray, HostArray, HostArray, HostArray]]:
-    """Each phase's taps, their values at the points, and the G of its rows and of its columns."""
-    G = matrices(w.dtype).G
-    rows, columns = tiling.rows, tiling.columns
-    for s, (i, j) in enumerate(tiling.phases):
-        p, q = rows.points(i), columns.points(j)
-        taps, values = w[i :: rows.stride, j :: columns.stride], u[:p, :q, s]
-        yield taps, values, G[:p, : rows.taps(i)], G[:q, : columns.taps(j)]
+def _on_both_axes(
+    rows: HostArray, columns: HostArray, x: HostArray, half: HostArray, y: HostArray
+) -> Calls:
+    """y[p, q, :] = sum of rows[p, i] * columns[q, j] * x[i, j, :], by way of half[j, p, :].
 
-
-def _on_both_axes(rows: HostArray, columns: HostArray, x: HostArray, y: HostArray) -> None:
-    """y[p, q, :] = sum of rows[p, i] * columns[q, j] * x[i, j, :].
-
-    For tiles (R, Q) x and y have these axes in front, rows and columns a matrix for each of them.
+    For tiles (R, Q) all have these axes in front, rows and columns a matrix for each of them.
     """
     if x.ndim > 3:
         rows, columns = rows[:, None, None], columns[:, None]
-    *tiles, _, n, length = x.shape
-    with workspace(x.dtype, (*tiles, n, rows.shape[-2], length)) as (half,):
-        np.matmul(rows, x.swapaxes(-3, -2), out=half)
-        np.matmul(columns, half.swapaxes(-3, -2), out=y)
+    return [
+        partial(np.matmul, rows, x.swapaxes(-3, -2), out=half),
+        partial(np.matmul, columns, half.swapaxes(-3, -2), out=y),
+    ]
 
 
 def _windows(x: HostArray, R: int, Q: int, width: int) -> HostArray:
     """Views of width x width pixels, OUTPUTS apart: (.., .., L) -> (R, Q, width, width, L)."""
     rows, columns, numbers = x.strides
     strides = OUTPUTS * rows, OUTPUTS * columns, rows, columns, numbers
-    return as_strided(x, (R, Q, width, width, x.shape[2]), strides)
+    return np.ndarray((R, Q, width, width, x.shape[2]), x.dtype, x, 0, strides)
 
 
 def _jobs(work: Callable[[slice], None], threads: Team, n: int) -> Jobs:

@@ -186,6 +186,15 @@ class Axis:
         return Place(k * self.stride + phase - self.before, self.stride)
 
 
+class KernelMap(NamedTuple):
+    """From a phase of a kernel to its values."""
+
+    taps: tuple[slice, slice]  # of (KH, KW, ..), those of the phase
+    points: tuple[slice, slice, int]  # of (WINDOW, WINDOW, S, ..), those with values
+    rows: HostArray  # (points, taps)
+    columns: HostArray
+
+
 @dataclass(frozen=True)
 class Tiling:
     """A geometry in phases and tiles: found once, and then looked up."""
@@ -220,6 +229,23 @@ class Tiling:
     def kernel_shape(self, inputs: int, outputs: int) -> tuple[int, ...]:
         """A kernel's values at the points."""
         return WINDOW, WINDOW, len(self.phases), inputs, outputs
+
+    @cache  # noqa: B019  tilings are few, and kept
+    def kernel_maps(self, dtype: Any, backwards: bool = False) -> list[KernelMap]:
+        """What takes the kernel of each phase to its points, its taps in order or back to front."""
+        G = matrices(dtype).G
+        return [
+            KernelMap(
+                (slice(i, None, self.rows.stride), slice(j, None, self.columns.stride)),
+                (slice(p), slice(q), s),
+                *(
+                    (G[:n, :taps][:, ::-1] if backwards else G[:n, :taps]).copy()
+                    for n, taps in ((p, self.rows.taps(i)), (q, self.columns.taps(j)))
+                ),
+            )
+            for s, (i, j) in enumerate(self.phases)
+            for p, q in [(self.rows.points(i), self.columns.points(j))]
+        ]
 
     @cached_property
     def products(self) -> list[tuple[int, int, range]]:

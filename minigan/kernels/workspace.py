@@ -7,6 +7,7 @@ what it wrote last may still be in its core's cache.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from math import prod
 from typing import Any
 from weakref import ref
@@ -26,13 +27,12 @@ def workspace(dtype: Any, *shapes: tuple[int, ...]) -> Iterator[list[HostArray]]
     sizes = [-(-prod(shape) * itemsize // ALIGNMENT) * ALIGNMENT for shape in shapes]
     buffers = _of_this_thread.buffers
     buffer = buffers.take(sum(sizes))
-    arrays, start = [], 0
-    for shape, size in zip(shapes, sizes, strict=True):
-        part = buffer[start : start + prod(shape) * itemsize]
-        arrays.append(part.view(dtype).reshape(shape))
-        start += size
+    starts = accumulate(sizes, initial=0)
     try:
-        yield arrays
+        yield [
+            np.ndarray(shape, dtype, buffer, start)
+            for shape, start in zip(shapes, starts, strict=False)
+        ]
     finally:
         buffers.give_back(buffer)
 

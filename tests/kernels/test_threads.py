@@ -1,12 +1,14 @@
 """Threads and memory that kernels share."""
 
 import gc
+import itertools
 import os
 import signal
 import threading
 import time
 import warnings
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from minigan.kernels import threads
 from minigan.kernels import workspace as workspaces
 from minigan.kernels.product import product
-from minigan.kernels.threads import even_parts, for_each, idle_team, team
+from minigan.kernels.threads import even_parts, idle_team, in_shares, in_turn, team
 from minigan.kernels.workspace import release_workspaces, workspace
 
 TWO = min(2, threads._processors())  # of a team, where the machine has as many
@@ -254,19 +256,40 @@ def test_each_thread_keeps_its_own_memory_and_all_is_released():
 
 def test_large_arrays_are_shared_but_not_by_who_is_at_work_already(monkeypatch):
     monkeypatch.setattr(threads, "LARGE", 10)
-    workers = set()
+    workers = {}
 
-    def work(_):
-        time.sleep(0.001)  # so that a second thread finds something to do
-        workers.add(threading.get_ident())
+    def work(items):
+        time.sleep(0.01)  # so that a second thread finds something to do
+        workers[threading.get_ident()] = list(items)
 
-    for_each(work, range(20), np.zeros(9))
-    assert workers == {threading.get_ident()}
-    for_each(work, range(20), np.zeros(10))
+    in_shares(work, range(20), np.zeros(9))
+    assert workers == {threading.get_ident(): list(range(20))}
+    workers.clear()
+    in_shares(work, range(20), np.zeros(10))
     assert len(workers) == TWO
+    assert sorted(itertools.chain(*workers.values())) == list(range(20))
     with team() as members:
-        members.each(lambda _: (workers.clear(), for_each(work, range(20), np.zeros(10))), [0])
-    assert len(workers) == 1
+        members.each(lambda _: (workers.clear(), in_shares(work, range(20), np.zeros(10))), [0])
+    assert list(workers.values()) == [list(range(20))]
+
+
+def test_one_item_of_a_large_array_is_done_once(monkeypatch):
+    monkeypatch.setattr(threads, "LARGE", 10)
+    seen = []
+    in_shares(seen.append, ["only"], np.zeros(10))
+    assert seen == [["only"]]
+
+
+def test_calls_in_turn_are_all_prepared_before_the_first():
+    order = []
+
+    def prepared():
+        for i in range(3):
+            order.append(f"prepare {i}")
+            yield partial(order.append, f"call {i}")
+
+    in_turn(prepared())
+    assert order == [*(f"prepare {i}" for i in range(3)), *(f"call {i}" for i in range(3))]
 
 
 def test_a_team_that_one_thread_opened_may_be_left_by_another():
