@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Array
-from minigan.kernels.threads import even_parts, in_shares
+from minigan.kernels.threads import even_parts, in_shares, number_of_parts
 
 BLOCK = 2**18  # elements
 
@@ -32,8 +32,8 @@ def leaky_relu(x: Array, alpha: float) -> Array:
     """max(x, alpha * x) for any shape and alpha in [0, 1]."""
     y: Array = np.empty_like(x, np.result_type(x.dtype, alpha))
 
-    def work(blocks: Sequence[Any]) -> None:
-        for block in blocks:
+    def work(share: Sequence[Any]) -> None:
+        for block in share:
             np.multiply(x[block], alpha, out=y[block])
             np.maximum(x[block], y[block], out=y[block])
 
@@ -52,8 +52,8 @@ def damped(g: Array, kept: Array, alpha: float) -> Array:
     blocks = _blocks(g)
     alphas = np.full_like(g[blocks[-1]], alpha)  # the last block is the longest
 
-    def work(blocks: Sequence[Any]) -> None:
-        for block in blocks:
+    def work(share: Sequence[Any]) -> None:
+        for block in share:
             factor = y[block]
             factor[...] = kept[block]
             np.maximum(factor, alphas[: len(factor)] if y.ndim else alphas, out=factor)
@@ -64,8 +64,5 @@ def damped(g: Array, kept: Array, alpha: float) -> Array:
 
 
 def _blocks(x: Array) -> list[Any]:
-    """x in parts that stay in the cache from one pass to the next: one, or an even number."""
-    if x.ndim == 0:
-        return [...]
-    parts = -(-x.size // BLOCK)
-    return even_parts(len(x), max(1, min(len(x), parts + parts % 2 if parts > 1 else 1)))
+    """x in parts that stay in the cache from one pass to the next."""
+    return even_parts(len(x), number_of_parts(x.size, BLOCK, len(x))) if x.ndim else [...]

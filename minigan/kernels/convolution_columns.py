@@ -56,7 +56,7 @@ def conv2d(
     def work(images: slice) -> None:
         patches = plain.columns(x[images], geometry)
         rows = y[images].reshape(-1, w.shape[3])
-        np.dot(patches.reshape(len(rows), -1), kernel, out=rows)
+        np.matmul(patches.reshape(len(rows), -1), kernel, out=rows)
         if bias is not None:
             add_to_channels(rows, bias)
 
@@ -121,7 +121,7 @@ def conv2d_transpose_by_planes(
     (KH, KW, I, O), N = w.shape, len(g)  # noqa: E741
     (H, W), ((top, bottom), (left, right)) = geometry.image, geometry.padding
     (rows, columns), (down, across) = geometry.output, geometry.strides
-    patches = np.dot(w.reshape(-1, O), g.reshape(-1, O).T).reshape(KH, KW, I, N, rows, columns)
+    patches = np.matmul(w.reshape(-1, O), g.reshape(-1, O).T).reshape(KH, KW, I, N, rows, columns)
     height, width = -(-(top + H + bottom) // down), -(-(left + W + right) // across)
     phases = np.empty((down, across, I, N, height, width), g.dtype)
     phases[:] = 0 if bias is None else bias.reshape(-1, 1, 1, 1)

@@ -24,7 +24,7 @@ import numpy as np
 
 from minigan.backend import Array
 from minigan.kernels.reduction import sum_rows
-from minigan.kernels.threads import even_parts, in_shares, length_of
+from minigan.kernels.threads import even_parts, in_shares, length_of, number_of_parts
 
 Block: TypeAlias = tuple[int, slice]  # which batch, and which rows of x
 BLOCK = 2**17  # elements: 512 KB of float32, so that two blocks fit into a core's cache
@@ -110,8 +110,8 @@ def _write_by_channel(formula: Callable[..., object], x: Array, y: Array, *vecto
     batches = _batches(vectors[0])
     repeated = [_filling_a_block(vector, x, batches) for vector in vectors]
 
-    def work(blocks: Sequence[Block]) -> None:
-        for batch, block in blocks:
+    def work(share: Sequence[Block]) -> None:
+        for batch, block in share:
             formula(x[block], y[block], *(v[batch, : length_of(block)] for v in repeated))
 
     in_shares(work, _blocks(*x.shape, batches, BLOCK), x)
@@ -124,10 +124,10 @@ def _sum(
     blocks = _blocks(*x.shape, batches, BLOCK)
     sums = np.empty_like(x, dtype, shape=(len(blocks), x.shape[1]))
 
-    def work(places: Sequence[int]) -> None:
+    def work(share: Sequence[int]) -> None:
         longest = max(length_of(block) for _, block in blocks)
         values = np.empty_like(sums, shape=(longest, x.shape[1]))
-        for i in places:
+        for i in share:
             batch, block = blocks[i]
             formula(batch, block, values[: length_of(block)])
             sums[i] = sum_rows(values[: length_of(block)])
@@ -154,10 +154,9 @@ def _batches(vector: Array) -> int:
 
 @cache
 def _blocks(rows: int, channels: int, batches: int, block: int) -> tuple[Block, ...]:
-    """Rows in parts of at most so many elements, for each batch one or an even number."""
+    """Rows in parts of at most so many elements: which batch they are of, and which they are."""
     longest = -(-rows // batches)
-    parts = -(-longest * channels // block)
-    parts = max(1, min(longest, parts + parts % 2 if parts > 1 else 1))
+    parts = number_of_parts(longest * channels, block, longest)
     return tuple(
         (batch, part)
         for batch, whole in enumerate(even_parts(rows, batches))

@@ -83,6 +83,16 @@ def even_parts(n: int, parts: int, start: int = 0) -> list[slice]:
     return [slice(start + n * i // parts, start + n * (i + 1) // parts) for i in range(parts)]
 
 
+def number_of_parts(size: int, block: int, most: int) -> int:
+    """How many parts of at most `block` elements: one, or an even number for threads to share.
+
+    >>> [number_of_parts(size, 10, most=100) for size in (0, 10, 11, 25, 35)]
+    [1, 1, 2, 4, 4]
+    """
+    parts = -(-size // block)
+    return max(1, min(most, parts + parts % 2 if parts > 1 else 1))
+
+
 def length_of(part: slice) -> int:
     """How many numbers a part has."""
     length: int = part.stop - part.start
