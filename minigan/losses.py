@@ -14,6 +14,7 @@ from minigan.autograd.ops import (
     log,
     mean,
     mean_sigmoid_cross_entropy,
+    negative_log_likelihood,
     relu,
     softplus,
     sqrt,
@@ -67,7 +68,7 @@ def log_discriminator_loss(real: Value, fake: Value) -> Tensor:
 
 def log_generator_loss(fake: Value) -> Tensor:
     """-mean(log D(G(z))) on probabilities, the non-saturating objective."""
-    return -mean(log(fake))
+    return negative_log_likelihood(fake)
 
 
 # ── other games ──────────────────────────────────────────────────────────────────────────────

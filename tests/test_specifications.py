@@ -64,6 +64,7 @@ NUMPY = {
     "minimum": np.minimum,
     "sigmoid_cross_entropy_with_logits": lambda t, x: np.logaddexp(0, x) - t * x,
     "mean_sigmoid_cross_entropy": lambda t, x: (np.logaddexp(0, x) - t * x).mean(),
+    "negative_log_likelihood": lambda p: np.log(1 / p).mean(),
     "where": np.where,
     "sum": np.sum,
     "mean": np.mean,

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from minigan.autograd import Tensor
-from minigan.autograd.ops import log, mean, sigmoid
+from minigan.autograd.ops import negative_log_likelihood, sigmoid
 from minigan.constraints import ClipValue, Constraint
 from minigan.errors import ConfigError
 from minigan.losses import (
@@ -63,8 +63,8 @@ OBJECTIVES = {
     ),
     # the same game through probabilities and log
     "log": Objective(
-        real=lambda logits: -mean(log(sigmoid(logits))),
-        fake=lambda logits: -mean(log(1.0 - sigmoid(logits))),
+        real=lambda logits: negative_log_likelihood(sigmoid(logits)),
+        fake=lambda logits: negative_log_likelihood(1.0 - sigmoid(logits)),
         generator=lambda logits: log_generator_loss(sigmoid(logits)),
     ),
     # the game as the paper first writes it: G minimises log(1 - D(G(z)))

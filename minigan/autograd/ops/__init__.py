@@ -32,6 +32,7 @@ from minigan.autograd.ops.convolution import (
 from minigan.autograd.ops.cross_entropy import (
     log_softmax,
     mean_sigmoid_cross_entropy,
+    negative_log_likelihood,
     sigmoid_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits,
 )
@@ -60,7 +61,7 @@ __all__ = [
     "conv2d_transpose", "conv_cond_concat", "dense", "divide", "exp", "expand_dims", "getitem",
     "leaky_relu", "log", "log1p", "log_softmax", "matmul", "max", "max_pooling2d", "maximum",
     "mean", "mean_sigmoid_cross_entropy", "minimum", "moments", "multiply", "negative",
-    "normalize", "pad", "power", "put", "relu", "reshape", "sigmoid",
+    "negative_log_likelihood", "normalize", "pad", "power", "put", "relu", "reshape", "sigmoid",
     "sigmoid_cross_entropy_with_logits", "softmax_cross_entropy_with_logits", "softplus", "split",
     "sqrt", "square", "squeeze", "stack", "subtract", "sum", "sum_rows", "swapaxes", "tanh",
     "to_device", "transpose", "upsample2d", "var", "where",

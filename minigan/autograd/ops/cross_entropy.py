@@ -1,4 +1,4 @@
-"""Cross-entropies on logits: the loss and the last activation in one, so nothing overflows."""
+"""Cross-entropies; those on logits are the loss and the last activation in one: no overflow."""
 
 import numpy as np
 
@@ -44,6 +44,18 @@ mean_sigmoid_cross_entropy.pullbacks(
     None,
     lambda g, y, label, logits: (sigmoid(logits) - label) * (g / logits.size),
 )
+
+
+@op
+def negative_log_likelihood(p: Value) -> Value:
+    """-mean(log p) of probabilities p, in one op; infinite if one of them is 0.
+
+    -mean(log(p)) as three ops costs 25 microseconds more there and back, and the log GAN has three.
+    """
+    return -np.log(p).mean()
+
+
+negative_log_likelihood.pullbacks(lambda g, y, p: -g / (p * p.size))
 
 
 @op

@@ -218,6 +218,13 @@ SOFTMAX = [
         ("second order", "the sigmoid is a constant", lambda g, y, label, logits: (
             g * (stop_gradient(sigmoid(logits)) - label) / logits.size)),
     ),
+    *of("negative_log_likelihood", 0,
+        ("sign", "g / p", lambda g, y, p: g / (p * p.size)),
+        ("factor or 1/N", "the sum for the mean", lambda g, y, p: -g / p),
+        ("wrong term", "1 - p for p", lambda g, y, p: -g / ((1 - p) * p.size)),
+        ("second order", "the probabilities are constants", lambda g, y, p: (
+            -g / (stop_gradient(p) * p.size))),
+    ),
     *of("sigmoid_cross_entropy_with_logits", 0,
         ("sign", "g logits", lambda g, y, labels, logits: g * logits),
         ("missing term", "0, as for constants", lambda g, y, labels, logits: g * 0),

@@ -259,6 +259,8 @@ for label in (0.0, 0.9, 1.0):
         lambda label, logits: cross_entropy(label, logits).sum() / logits.size,
         label, normal(4, 1),
     )  # fmt: skip
+specify("negative_log_likelihood", lambda p: -np.log(p).sum() / p.size, probability(4, 1))
+specify("negative_log_likelihood", lambda p: -np.log(p).sum() / p.size, probability(2, 3))
 specify("log_softmax", log_softmax, normal(5))
 specify("log_softmax", log_softmax, normal(2, 3, 4))
 specify("log_softmax", log_softmax, normal(0, 4))
