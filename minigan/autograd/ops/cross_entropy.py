@@ -37,7 +37,8 @@ def mean_sigmoid_cross_entropy(label: float, logits: Value) -> Value:
             f"mean_sigmoid_cross_entropy: the label has shape {np.shape(label)}, but must be one "
             f"number. Try: mean(sigmoid_cross_entropy_with_logits(labels, logits))."
         )
-    return sigmoid_cross_entropy_with_logits(label, logits).mean()
+    y = sigmoid_cross_entropy_with_logits(label, logits)
+    return y.sum() / y.size  # y.mean() takes 10 microseconds more in a GAN's step
 
 
 mean_sigmoid_cross_entropy.pullbacks(
@@ -52,7 +53,7 @@ def negative_log_likelihood(p: Value) -> Value:
 
     -mean(log(p)) as three ops costs 25 microseconds more there and back, and the log GAN has three.
     """
-    return -np.log(p).mean()
+    return -np.log(p).sum() / p.size
 
 
 negative_log_likelihood.pullbacks(lambda g, y, p: -g / (p * p.size))
