@@ -37,7 +37,7 @@ def moments(x: Array, batches: int = 1) -> Array:
     N, shape = len(x) // batches, x.shape[1:] if batches == 1 else (batches, x.shape[1])
     blocks = _blocks(*x.shape, batches, BLOCK)
     sums = np.empty_like(x, shape=(len(blocks), x.shape[1]))
-    for i, (_, block) in enumerate(blocks):
+    for i, (_, block) in enumerate(blocks):  # done before threads would have met
         sums[i] = sum_rows(x[block])
     mean = _of_batches(sums, batches) / N
     centers = _filling_a_block(mean, x, batches)
