@@ -111,6 +111,12 @@ def test_losses_are_one_number_of_the_networks_dtype(dtype, on_device):
         assert grad(loss, x)[0].dtype == dtype
 
 
+def test_means_of_losses_fit_into_float16_where_their_sums_do_not(on_device):
+    logits, tiny = (Tensor(on_device(np.full((8192, 1), x), "float16")) for x in (-20, 1e-5))
+    assert 0 < float(generator_loss(logits)) < 21
+    assert 0 < float(log_generator_loss(tiny)) < 12
+
+
 def test_probabilities_are_not_clamped():
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         assert float(log_generator_loss(Tensor([0.0]))) == np.inf
