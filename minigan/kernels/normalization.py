@@ -125,8 +125,7 @@ def _sum(
     sums = np.empty_like(x, dtype, shape=(len(blocks), x.shape[1]))
 
     def work(share: Sequence[int]) -> None:
-        longest = max(length_of(block) for _, block in blocks)
-        values = np.empty_like(sums, shape=(longest, x.shape[1]))
+        values = np.empty_like(sums, shape=(_longest(blocks), x.shape[1]))
         for i in share:
             batch, block = blocks[i]
             formula(batch, block, values[: length_of(block)])
@@ -164,9 +163,14 @@ def _blocks(rows: int, channels: int, batches: int, block: int) -> tuple[Block, 
     )
 
 
+def _longest(blocks: Sequence[Block]) -> int:
+    """The rows of the longest one."""
+    return max(length_of(block) for _, block in blocks)
+
+
 def _filling_a_block(vector: Array, x: Array, batches: int) -> Array:
     """The vector once for each row of a block of x, for each batch: (B, rows, C)."""
-    longest = max(length_of(block) for _, block in _blocks(*x.shape, batches, BLOCK))
+    longest = _longest(_blocks(*x.shape, batches, BLOCK))
     filled = np.empty_like(vector, shape=(batches, longest, x.shape[1]))
     filled[:] = vector.reshape(batches, 1, x.shape[1])
     return filled

@@ -33,7 +33,6 @@ from minigan.kernels.winograd_tiling import (
     EVERYWHERE,
     OUTPUTS,
     POINTS,
-    TAPS,
     WINDOW,
     Grid,
     Places,
@@ -130,42 +129,36 @@ def kernel_to_points(
     """G on each phase, its taps in order or back to front: (KH, KW, I, O) -> (6, 6, S, I, O)."""
     w, u = w.reshape(*w.shape[:2], -1), u.reshape(*u.shape[:3], -1)
     maps = tiling.kernel_maps(w.dtype, backwards)
-
-    def work(share: slice) -> None:
-        parts = _blocks(share, u[..., 0].nbytes, KERNEL_BLOCK)
-        with workspace(w.dtype, (TAPS, WINDOW, length_of(parts[0]))) as (half,):
-            in_turn(
-                call
-                for part in parts
-                for taps, points, rows, columns in maps
-                for call in _on_both_axes(
-                    rows, columns, w[(*taps, part)],
-                    half[: columns.shape[1], : len(rows), : length_of(part)], u[(*points, part)],
-                )
-            )  # fmt: skip
-
-    return _jobs(work, threads, w.shape[-1])
+    return _on_phases(threads, u, [(m.rows, m.columns, w[m.taps], u[m.points]) for m in maps])
 
 
 def points_to_kernel(threads: Team, u: HostArray, tiling: Tiling, w: HostArray) -> Jobs:
     """The adjoint: (6, 6, S, I, O) -> (KH, KW, I, O)."""
     w, u = w.reshape(*w.shape[:2], -1), u.reshape(*u.shape[:3], -1)
     maps = tiling.kernel_maps(w.dtype)
+    return _on_phases(threads, u, [(m.rows.T, m.columns.T, u[m.points], w[m.taps]) for m in maps])
+
+
+def _on_phases(
+    threads: Team, u: HostArray, phases: list[tuple[HostArray, HostArray, HostArray, HostArray]]
+) -> Jobs:
+    """On both axes of each phase, (rows, columns, x, y), in parts of the last axis."""
+    n, p = max(x.shape[1] for _, _, x, _ in phases), max(len(rows) for rows, *_ in phases)
 
     def work(share: slice) -> None:
         parts = _blocks(share, u[..., 0].nbytes, KERNEL_BLOCK)
-        with workspace(w.dtype, (WINDOW, TAPS, length_of(parts[0]))) as (half,):
+        with workspace(u.dtype, (n, p, length_of(parts[0]))) as (half,):
             in_turn(
                 call
                 for part in parts
-                for taps, points, rows, columns in maps
+                for rows, columns, x, y in phases
                 for call in _on_both_axes(
-                    rows.T, columns.T, u[(*points, part)],
-                    half[: len(columns), : rows.shape[1], : length_of(part)], w[(*taps, part)],
+                    rows, columns, x[..., part],
+                    half[: x.shape[1], : len(rows), : length_of(part)], y[..., part],
                 )
             )  # fmt: skip
 
-    return _jobs(work, threads, w.shape[-1])
+    return _jobs(work, threads, u.shape[-1])
 
 
 def _on_both_axes(

@@ -233,19 +233,18 @@ class Tiling:
     @cache  # noqa: B019  tilings are few, and kept
     def kernel_maps(self, dtype: Any, backwards: bool = False) -> list[KernelMap]:
         """What takes the kernel of each phase to its points, its taps in order or back to front."""
-        G = matrices(dtype).G
-        return [
-            KernelMap(
-                (slice(i, None, self.rows.stride), slice(j, None, self.columns.stride)),
-                (slice(p), slice(q), s),
-                *(
-                    (G[:n, :taps][:, ::-1] if backwards else G[:n, :taps]).copy()
-                    for n, taps in ((p, self.rows.taps(i)), (q, self.columns.taps(j)))
-                ),
-            )
-            for s, (i, j) in enumerate(self.phases)
-            for p, q in [(self.rows.points(i), self.columns.points(j))]
-        ]
+        G, order = matrices(dtype).G, slice(None, None, -1 if backwards else 1)
+
+        def matrix(axis: Axis, phase: int) -> HostArray:
+            return G[: axis.points(phase), : axis.taps(phase)][:, order].copy()
+
+        maps = []
+        for s, (i, j) in enumerate(self.phases):
+            rows, columns = matrix(self.rows, i), matrix(self.columns, j)
+            taps = slice(i, None, self.rows.stride), slice(j, None, self.columns.stride)
+            points = slice(len(rows)), slice(len(columns)), s
+            maps.append(KernelMap(taps, points, rows, columns))
+        return maps
 
     @cached_property
     def products(self) -> list[tuple[int, int, range]]:
